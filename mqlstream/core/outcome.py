@@ -1,0 +1,56 @@
+"""How an event can end: exactly one outcome, counted once. Nothing here knows how outcomes are reported."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import NamedTuple
+
+
+class Reason(str, Enum):
+    """Why an event was ignored or rejected: the metric's label and the dead letter's header alike."""
+
+    NONE = ""
+    # ignored: the event was understood and changes no score
+    DUPLICATE = "duplicate"  # the same (source, id) was applied before
+    CONFLICTING_DUPLICATE = "conflicting_duplicate"  # the same (source, id), another content: the first counts
+    TOO_OLD = "too_old"  # beyond the definition's horizon
+    FLOOD = "flood"  # past the lead's first events of its kind on that UTC day
+    LEDGER_FULL = "ledger_full"  # older than the newest events the ledger has places for
+    NO_LEAD = "no_lead"  # names no lead: nothing but a visitor
+    OUT_OF_TURN = "out_of_turn"  # feedback that does not fit the lead's stage
+    NOT_SUPPORTED = "not_supported"  # understood, but this version does nothing with it yet
+    # rejected: the record goes to the dead-letter topic, untouched
+    EMPTY = "empty"  # a record without a value
+    NOT_JSON = "not_json"
+    NOT_AN_OBJECT = "not_an_object"
+    TOO_LARGE = "too_large"
+    TOO_DEEP = "too_deep"
+    BAD_FIELD = "bad_field"  # a field of a wrong type or outside its bounds
+    MISSING_FIELD = "missing_field"
+    UNKNOWN_KIND = "unknown_kind"
+    BAD_TIME = "bad_time"  # outside the years 2000 to 2100, or not a time
+    BAD_RECORD = "bad_record"  # an internal record that cannot be read back
+    FAILED = "failed"  # the handler failed on this record alone: a defect of the program
+
+
+class Outcome(NamedTuple):
+    """One of ``scored``, ``ignored``, ``rejected``, with the reason of the last two."""
+
+    name: str
+    reason: Reason
+
+    def __str__(self) -> str:
+        return f"{self.name}({self.reason.value})" if self.reason.value else self.name
+
+
+SCORED = Outcome("scored", Reason.NONE)
+
+
+def ignored(reason: Reason) -> Outcome:
+    """The outcome of an event that is understood and changes no score."""
+    return Outcome("ignored", reason)
+
+
+def rejected(reason: Reason) -> Outcome:
+    """The outcome of a record that cannot be used and goes to the dead letters."""
+    return Outcome("rejected", reason)
