@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from typing import NamedTuple
 
 
-class Reason(str, Enum):
+class Reason(StrEnum):
     """Why an event was ignored or rejected: the metric's label and the dead letter's header alike."""
 
     NONE = ""
