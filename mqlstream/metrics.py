@@ -1,0 +1,66 @@
+"""Every metric the program exposes, on one registry. Who counts what lives with the work; this is the list.
+
+Labels are few and closed: kinds, outcomes, reasons, stages, topics, partitions. No label ever carries a lead, an
+address or anything else an event brought along.
+"""
+
+from __future__ import annotations
+
+import platform
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from mqlstream import __version__
+
+REGISTRY = CollectorRegistry()
+ProcessCollector(registry=REGISTRY)
+PlatformCollector(registry=REGISTRY)
+
+# A batch is one transaction: 2 ms on an idle broker, seconds when it is in trouble.
+_BATCH_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+# From a click to a handoff: the promise is half a second; beyond ten minutes it is a backlog, not a delay.
+_HANDOFF_BUCKETS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 600.0)
+
+EVENTS = Counter(
+    "mqlstream_events", "Events by kind and by the one outcome each ends in.", ["kind", "outcome", "reason"], registry=REGISTRY
+)
+HANDOFFS = Counter("mqlstream_handoffs", "Handoff events written, by type.", ["type"], registry=REGISTRY)
+DEAD_LETTERS = Counter("mqlstream_dead_letters", "Records written to the dead letters, by reason.", ["reason"], registry=REGISTRY)
+EVENT_TO_HANDOFF = Histogram(
+    "mqlstream_event_to_handoff_seconds",
+    "From the input record's timestamp to the commit of the handoff it caused, while the task has caught up.",
+    buckets=_HANDOFF_BUCKETS,
+    registry=REGISTRY,
+)
+
+RECORDS = Counter("mqlstream_records", "Records read and committed, by input topic.", ["stage", "topic"], registry=REGISTRY)
+BATCH_SECONDS = Histogram(
+    "mqlstream_batch_seconds",
+    "A batch, from its first step to the end of its commit.",
+    ["stage"],
+    buckets=_BATCH_BUCKETS,
+    registry=REGISTRY,
+)
+STEP_SECONDS = Histogram("mqlstream_step_seconds", "The computing part of a batch.", ["stage"], buckets=_BATCH_BUCKETS, registry=REGISTRY)
+TASK_FAILURES = Counter(
+    "mqlstream_task_failures", "Tasks that dropped their memory and started afresh after an error.", ["stage"], registry=REGISTRY
+)
+TASKS = Gauge("mqlstream_task_state", "Tasks of this worker in each state.", ["stage", "state"], registry=REGISTRY)
+RESTORE_REMAINING = Gauge(
+    "mqlstream_restore_remaining_records",
+    "Changelog offsets a task still has to restore; 0 once it owns.",
+    ["stage", "partition"],
+    registry=REGISTRY,
+)
+LAG = Gauge(
+    "mqlstream_lag_records",
+    "Input offsets between a task's position and the end of its input.",
+    ["stage", "topic", "partition"],
+    registry=REGISTRY,
+)
+
+BUILD = Gauge("mqlstream_build_info", "Always 1; what is running.", ["version", "python"], registry=REGISTRY)
+BUILD.labels(version=__version__, python=platform.python_version()).set(1)
+DEFINITION = Gauge("mqlstream_definition_info", "Always 1; a definition in force.", ["definition", "version", "digest"], registry=REGISTRY)
