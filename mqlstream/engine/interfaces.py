@@ -6,11 +6,16 @@ A stage is (input topics, changelog, step); a task is one partition of it. A bro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from mqlstream.engine.inbox import Inbox
 
 Headers = Sequence[tuple[str, bytes]]
+Partition = tuple[str, int]  # topic, partition; aiokafka's TopicPartition is one
+Positions = Mapping[Partition, int]  # the offset of the next record to read
 
 
 class Record(Protocol):
@@ -70,7 +75,11 @@ class Processor(Protocol):
 
 
 class Stage(Protocol):
-    """``inputs`` are full topic names; ``changelog`` is the topic that keeps the task's table and its position."""
+    """``inputs`` are full topic names; ``changelog`` is the topic that keeps the task's table and its position.
+
+    A stage with several inputs may have ``max_skew_ms: int`` as well (0 without it): how far, by record timestamp, one
+    topic may be read ahead of another that still has data waiting.
+    """
 
     name: str
     inputs: Sequence[str]
@@ -79,3 +88,116 @@ class Stage(Protocol):
 
     def processor(self, task: int) -> Processor:
         """A new, empty processor for one task."""
+
+
+class Fenced(Exception):
+    """Another worker took over the task: its producer's transactional id has a newer owner."""
+
+
+class Refused(Exception):
+    """The broker will never take this record (too large, invalid); the text says which record and why."""
+
+
+class TooLate(Exception):
+    """A position lies outside its partition: records were deleted before they were read, or the topic is another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One transaction: the changelog records (position last), the outputs, and the group's offsets."""
+
+    changelog: Partition
+    records: Sequence[tuple[bytes, bytes | None]]
+    outputs: Sequence[Output]
+    offsets: Positions
+
+
+class Writer(Protocol):
+    """The transactional producer of one task. After any exception it is of no use any more and is closed."""
+
+    async def commit(self, commit: Commit) -> None:
+        """Write it all or nothing. Raises `Fenced`, `Refused`, or anything else when the result is unknown."""
+
+    async def close(self) -> None:
+        """Let go of it, in bounded time; a transaction still open is left for the broker, or a successor, to abort."""
+
+
+class Chunk(NamedTuple):
+    """Some records of a changelog partition in log order, and the offsets still ahead of the end."""
+
+    records: Sequence[tuple[bytes, bytes | None]]
+    remaining: int
+
+
+class Assignment(NamedTuple):
+    """What the group gave this worker.
+
+    ``tasks``: each task's topics. ``refused``: why it gets none, or empty. ``owners``: who has each task, by URL.
+    ``partitions``: how many each input topic has now.
+    """
+
+    generation: int
+    tasks: Mapping[int, Sequence[str]]
+    refused: str
+    owners: Mapping[int, str]
+    partitions: Mapping[str, int]
+
+
+class Source(Protocol):
+    """One worker's membership in a stage's group, and the records of its tasks' partitions, read-committed.
+
+    An attached inbox is filled from the position it stands at, for as long as its partitions are assigned, also
+    across rebalances; nothing else is read.
+    """
+
+    async def start(self) -> None:
+        """Join the group. Raises when the broker cannot be reached."""
+
+    async def changed(self, timeout: float) -> Assignment | None:
+        """The newest assignment, as soon as it differs from the one last returned; None after ``timeout`` seconds.
+
+        Raises when the membership is lost for good and a new source is needed.
+        """
+
+    async def bounds(self, partitions: Iterable[Partition]) -> Mapping[Partition, tuple[int, int]]:
+        """First offset and end offset (that of the next record to be written) of each partition."""
+
+    def attach(self, inbox: Inbox) -> None:
+        """Fill this inbox from now on."""
+
+    def detach(self, inbox: Inbox) -> None:
+        """Stop filling it."""
+
+    def connected(self) -> bool:
+        """Whether the broker answered lately."""
+
+    async def close(self) -> None:
+        """Leave the group, in bounded time."""
+
+
+class Member(NamedTuple):
+    """How a worker presents itself to a stage's group."""
+
+    group: str
+    topics: Sequence[str]
+    digest: str
+    url: str
+
+
+class Broker(Protocol):
+    """Where records live."""
+
+    async def partitions(self, topics: Iterable[str]) -> Mapping[str, int]:
+        """Partition count of each topic that exists. Raises `UnreachableError`."""
+
+    def source(self, member: Member) -> Source:
+        """A new member of a group, not yet joined."""
+
+    async def writer(self, transactional_id: str, group: str) -> Writer:
+        """A new owner of the id: when this returns, all older ones are fenced and their open transactions aborted."""
+
+    def restore(self, partition: Partition) -> AsyncGenerator[Chunk, None]:
+        """What is committed in a changelog partition, from its beginning to its end as it is at the first step."""
+
+    def wall_ms(self) -> int:
+        """Wall clock, epoch milliseconds."""
