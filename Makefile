@@ -1,0 +1,80 @@
+# Everything a developer runs. Needs Python 3.11 or newer and make; works with GNU make 3.81 and any POSIX sh.
+# `make help` lists the targets. Arguments go on: make test ARGS='-k fencing', make demo ARGS='--leads 200'.
+
+VENV := .venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/.ready
+CACHE := .cache
+ARGS ?=
+
+# An active virtual environment of the caller's is neither used nor touched.
+unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
+
+# The first interpreter that is new enough; PYTHON=/path/to/python overrides.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo "$$p"; break; }; done)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test check bench bench-peers oracle sim chaos image lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+demo: $(READY) ## see it work: embedded broker, simulated buyers, a sales subscriber
+	@$(PY) -m mqlstream demo $(ARGS)
+
+test: $(READY) ## all tests; those on a real broker need Java 17 and Maven
+	@$(PY) -m pytest $(ARGS)
+
+check: $(READY) ## ruff, mypy, import contracts
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(VENV)/bin/lint-imports --no-logo
+
+bench: $(READY) ## throughput against Kafka Streams and end-to-end latency; about 15 minutes, needs Java 17 and Maven
+	@$(PY) -m tests.bench $(ARGS)
+
+bench-peers: $(READY) ## bench, with plain Faust and Quix Streams beside it
+	@$(PY) -m tests.bench --peers $(ARGS)
+
+oracle: $(READY) ## long run: scoring against the naive oracle on many random examples
+	@$(PY) -m pytest -m oracle $(ARGS)
+
+sim: $(READY) ## long run: the engine under simulated faults, many seeds
+	@$(PY) -m pytest -m sim $(ARGS)
+
+chaos: $(READY) ## long run: kill, stop and rebalance workers on a real broker; needs Java 17 and Maven
+	@$(PY) -m pytest -m chaos $(ARGS)
+
+image: $(READY) ## carry out the Dockerfile's build steps in an empty folder, without a container engine
+	@$(PY) -m tests.deploy.dockerfile
+
+lock: $(CACHE)/uv/.ready ## resolve the dependencies anew and write the three lock files
+	$(CACHE)/uv/bin/uv pip compile pyproject.toml $(LOCK_FLAGS) -o requirements.lock
+	$(CACHE)/uv/bin/uv pip compile pyproject.toml --extra dev -c requirements.lock $(LOCK_FLAGS) -o requirements-dev.lock
+	$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' | \
+		$(CACHE)/uv/bin/uv pip compile - -c requirements-dev.lock $(LOCK_FLAGS) -o requirements-build.lock
+
+# For every platform at once; with hashes, without the address of any index.
+LOCK_FLAGS := --universal --python-version 3.11 --generate-hashes --upgrade --no-header --no-annotate --no-emit-index-url --quiet
+
+$(CACHE)/uv/.ready:
+	$(PYTHON) -m venv $(CACHE)/uv
+	$(CACHE)/uv/bin/python -m pip install --quiet --no-input uv
+	@touch $@
+
+clean: ## remove what was built, the virtual environment included
+	rm -rf $(VENV) $(CACHE) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The environment is made once and again whenever a lock file or pyproject.toml changes.
+$(READY): requirements-dev.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "make: no Python 3.11 or newer found; install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@echo "Making $(VENV) with $$($(PYTHON) --version), once" >&2
+	@$(PY) -c '' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV) >&2 || \
+		{ echo "make: $(PYTHON) cannot make virtual environments; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@$(PY) -m pip install --quiet --no-input --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(PY) -m pip install --quiet --no-input --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
