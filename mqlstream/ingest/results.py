@@ -1,0 +1,45 @@
+"""What reading a record can give besides an event, and the options that steer the reading."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from mqlstream.core.outcome import Outcome, Reason, ignored, rejected
+
+UNKNOWN_KIND = "unknown"  # the kind under which a record is counted whose kind can't be told
+
+
+class Ignored(NamedTuple):
+    """Understood, and of no use: counted under its kind and reason, nothing else happens."""
+
+    kind: str
+    reason: Reason
+    detail: str
+
+    @property
+    def outcome(self) -> Outcome:
+        return ignored(self.reason)
+
+
+class Rejected(NamedTuple):
+    """Unusable: goes to the dead letters. ``detail`` names the field, what was got and what was expected."""
+
+    kind: str
+    reason: Reason
+    detail: str
+
+    @property
+    def outcome(self) -> Outcome:
+        return rejected(self.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class IngestOptions:
+    """``form_attributes`` maps the name of a form's field to the lead attribute it fills; there is no default map."""
+
+    form_attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+DEFAULT_OPTIONS = IngestOptions()
