@@ -1,0 +1,8 @@
+"""The command line as a child of the demo: the same as `python -m mqlstream`, but it ends with its parent."""
+
+from mqlstream.cli import main
+from mqlstream.demo.lifeline import end_with_parent
+
+if __name__ == "__main__":
+    end_with_parent()
+    main()
