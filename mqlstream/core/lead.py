@@ -1,0 +1,186 @@
+"""What is remembered of one lead: the packed record of the table, and the same lead opened for work.
+
+The packed record (`LeadState`) is all that survives a restart; everything else (`Lead`) is derived from it. No scoring here.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from mqlstream.core.email_kinds import email_kind
+
+if TYPE_CHECKING:
+    from mqlstream.core.ledger import Ledger
+    from mqlstream.core.tally import Tally
+
+MACHINE = 1
+EMAIL = "@email"  # the pseudo attribute that carries the address of the newest event with one; '@' starts no attribute
+FACTS_MAX = 64
+FACTS_COLLAPSE = 8
+NEVER = -1
+
+
+class Entry(msgspec.Struct, array_like=True):
+    """One event in the ledger. ``source`` indexes `LeadState.sources`; ``values`` follow the program's layout of the kind.
+
+    ``seq`` counts the lead's events in order of arrival: what was known when.
+    """
+
+    time: int
+    source: int
+    id: str
+    kind: int
+    seq: int
+    flags: int
+    values: Any
+
+
+class Fact(msgspec.Struct, array_like=True):
+    """What one event said about the lead: attribute values, null where it cleared one."""
+
+    time: int
+    source: int
+    id: str
+    values: dict[str, Any]
+
+
+class Track(msgspec.Struct, array_like=True):
+    """A lead's life under one definition. Times are epoch milliseconds, `NEVER` where there is none yet.
+
+    ``entered`` is the as_of at which the stage was entered; ``since`` the `Entry.seq` after which a fast track counts.
+    """
+
+    stage: str = "lead"
+    cycle: int = 0
+    entered: int = NEVER
+    since: int = 0
+    handoff_id: str = ""
+    qualified_at: int = NEVER
+    first_mql_at: int = NEVER
+
+
+class LeadState(msgspec.Struct, array_like=True):
+    """The record of the table, one per lead. Its size is bounded by the definitions' flood limit, horizon and ledger."""
+
+    layout: int = 0
+    as_of: int = NEVER
+    first_seen: int = NEVER
+    seq: int = 0
+    sources: list[str] = []
+    entries: list[Entry] = []
+    facts: list[Fact] = []
+    tracks: dict[str, Track] = {}
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(LeadState)
+
+
+class Lead:
+    """One lead, opened: its state and what is derived from it. ``tallies`` has a place per plan of the program."""
+
+    __slots__ = ("_attributes", "id", "ledger", "state", "tallies")
+
+    def __init__(self, lead_id: str, state: LeadState, ledger: Ledger, plans: int) -> None:
+        self.id = lead_id
+        self.state = state
+        self.ledger = ledger
+        self.tallies: list[Tally | None] = [None] * plans
+        self._attributes: dict[str, Any] | None = None
+
+    def pack(self) -> bytes:
+        """The record for the table and its changelog."""
+        return _encoder.encode(self.state)
+
+    def track(self, definition: str) -> Track:
+        """The lead's life under a definition, begun when first asked for."""
+        tracks = self.state.tracks
+        if definition not in tracks:
+            tracks[definition] = Track()
+        return tracks[definition]
+
+    def attributes(self, as_of: int | None = None) -> dict[str, Any]:
+        """The lead's attributes with the derived ones (but ``age``): now, or as they stood at ``as_of``."""
+        if as_of is not None and self.state.facts and self.state.facts[-1].time > as_of:
+            return self._view(as_of)
+        if self._attributes is None:
+            self._attributes = self._view(None)
+        return self._attributes
+
+    def forget_view(self) -> None:
+        """The attributes have to be looked at afresh: something they derive from has changed."""
+        self._attributes = None
+
+    def learn(self, time: int, source: int, event_id: str, values: dict[str, Any]) -> bool:
+        """Take what an event says of the lead. Per attribute the value last in order counts. True when any has changed."""
+        state = self.state
+        facts = state.facts
+        key = (time, state.sources[source], event_id)
+        place = bisect_right(facts, key, key=lambda f: (f.time, state.sources[f.source], f.id))
+        newest = place == len(facts)
+        if newest and place >= 2 and facts[-1].values == values == facts[-2].values:
+            facts[-1] = Fact(time, source, event_id, values)  # the end of a run of equal news moves on
+            return False
+        before = self.attributes()
+        facts.insert(place, Fact(time, source, event_id, values))
+        if len(facts) > FACTS_COLLAPSE:
+            state.facts = _collapse(facts)
+        self._attributes = None
+        return before != self.attributes()
+
+    def _view(self, as_of: int | None) -> dict[str, Any]:
+        view: dict[str, Any] = {}
+        for fact in self.state.facts:
+            if as_of is not None and fact.time > as_of:
+                break
+            view.update(fact.values)
+        email = view.pop(EMAIL, None)
+        view = {name: value for name, value in view.items() if value is not None}
+        if email:
+            view["email_domain"] = email.rpartition("@")[2]
+            view["email_kind"] = email_kind(email)
+            view[EMAIL] = email
+        if self.state.first_seen != NEVER:
+            view["first_seen"] = self.state.first_seen
+        return view
+
+
+def unpack(data: bytes) -> LeadState:
+    """Read a packed record back; raises `msgspec.DecodeError` when it is none."""
+    return _decoder.decode(data)
+
+
+def _collapse(facts: list[Fact]) -> list[Fact]:
+    """Drop what no longer tells anything: the middle of a run of equal values, and the oldest beyond `FACTS_MAX`.
+
+    The newest value of every attribute always stays; older ones serve the look back at the time of a late event.
+    """
+    newer: dict[str, list[Any]] = {}  # attribute -> the values of the next two kept versions, newest last
+    for fact in reversed(facts):
+        for name, value in list(fact.values.items()):
+            seen = newer.setdefault(name, [])
+            if len(seen) >= 2 and seen[-1] == value == seen[-2]:
+                seen.pop()  # the version between two equal ones: the older end of the run moves here
+                _forget(facts, name, fact)
+            seen.append(value)
+    kept = [fact for fact in facts if fact.values]
+    while len(kept) > FACTS_MAX:
+        last = {name: fact for fact in kept for name in fact.values}
+        oldest = next((fact for fact in kept if any(last[name] is not fact for name in fact.values)), None)
+        if oldest is None:
+            break
+        oldest.values = {name: value for name, value in oldest.values.items() if last[name] is oldest}
+        kept = [fact for fact in kept if fact.values]
+    return kept
+
+
+def _forget(facts: list[Fact], name: str, older_end: Fact) -> None:
+    """Drop the attribute from the nearest newer fact that has it: it stands between two of the same value."""
+    after = facts.index(older_end) + 1
+    for fact in facts[after:]:
+        if name in fact.values:
+            del fact.values[name]
+            return

@@ -1,0 +1,108 @@
+"""The ledger of one lead: the events that can still count, in order, each once, within bounds. No points here.
+
+A lead's events count in the order (time, source, id), whatever their order of arrival. Per kind and UTC day only the first
+``per_day`` stay. Of those only the newest ``ledger`` count, but the rest of the UTC day in which that boundary falls stays
+too: so a late event on that day is still told from a flood, and what counts remains a function of the set of events.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+
+from mqlstream.core.event import DAY_MS
+from mqlstream.core.lead import Entry, LeadState
+from mqlstream.core.outcome import Reason
+
+Key = tuple[int, str, str]
+
+
+class Ledger:
+    """The entries of a `LeadState`, with what is needed to place the next one quickly."""
+
+    __slots__ = ("_counts", "_day", "_known", "per_day", "state")
+
+    def __init__(self, state: LeadState, per_day: int) -> None:
+        self.state = state
+        self.per_day = per_day
+        self._known = {(entry.id, entry.source): entry for entry in state.entries}
+        self._day = -1  # the day that _counts counts: the newest one
+        self._counts: dict[int, int] = {}
+        if state.entries:
+            self._recount(state.entries[-1].time // DAY_MS)
+
+    def source(self, name: str) -> int:
+        """The index of a source's name, which entries carry instead of it."""
+        sources = self.state.sources
+        try:
+            return sources.index(name)
+        except ValueError:
+            sources.append(name)
+            return len(sources) - 1
+
+    def key(self, entry: Entry) -> Key:
+        return (entry.time, self.state.sources[entry.source], entry.id)
+
+    def find(self, event_id: str, source: int) -> Entry | None:
+        """The entry of an event that is in the ledger."""
+        return self._known.get((event_id, source))
+
+    def add(self, entry: Entry) -> tuple[Reason, bool]:
+        """Place an entry. Returns (reason it is not in, whether it is the newest of all).
+
+        A late entry may push the last of a full day out; that one is then gone, as if it had come after.
+        """
+        entries = self.state.entries
+        time = entry.time
+        day = time // DAY_MS
+        if not entries or time > entries[-1].time or (time == entries[-1].time and self.key(entry) > self.key(entries[-1])):
+            if day != self._day:
+                self._day = day
+                self._counts = {}
+            count = self._counts.get(entry.kind, 0)
+            if count >= self.per_day:
+                return Reason.FLOOD, False
+            self._counts[entry.kind] = count + 1
+            entries.append(entry)
+            self._known[entry.id, entry.source] = entry
+            return Reason.NONE, True
+        return self._insert(entry, day), False
+
+    def _insert(self, entry: Entry, day: int) -> Reason:
+        entries = self.state.entries
+        same = [e for e in self.between(day * DAY_MS, (day + 1) * DAY_MS) if e.kind == entry.kind]
+        if len(same) >= self.per_day:
+            last = same[-1]
+            if self.key(entry) > self.key(last):
+                return Reason.FLOOD
+            entries.remove(last)
+            del self._known[last.id, last.source]
+        insort(entries, entry, key=self.key)
+        self._known[entry.id, entry.source] = entry
+        self._recount(entries[-1].time // DAY_MS)
+        return Reason.NONE
+
+    def between(self, from_ms: int, until_ms: int) -> list[Entry]:
+        """The entries with ``from_ms <= time < until_ms``, in order."""
+        entries = self.state.entries
+        low = bisect_left(entries, from_ms, key=_time)
+        return entries[low : bisect_left(entries, until_ms, lo=low, key=_time)]
+
+    def drop_before(self, time_ms: int) -> None:
+        """Forget the entries before a time: nothing can make them count again."""
+        entries = self.state.entries
+        low = bisect_left(entries, time_ms, key=_time)
+        for entry in entries[:low]:
+            del self._known[entry.id, entry.source]
+        del entries[:low]
+
+    def _recount(self, day: int) -> None:
+        self._day = day
+        self._counts = {}
+        for entry in reversed(self.state.entries):
+            if entry.time // DAY_MS != day:
+                break
+            self._counts[entry.kind] = self._counts.get(entry.kind, 0) + 1
+
+
+def _time(entry: Entry) -> int:
+    return entry.time

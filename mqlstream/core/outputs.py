@@ -1,0 +1,108 @@
+"""The output events of the core, as plain data: what happened to a lead, for the handoff topic and `mqlstream score` alike.
+
+Ids are deterministic: the same life gives the same ids, wherever and however often it is computed.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Any
+
+from mqlstream.core.lead import EMAIL, Lead, Track
+from mqlstream.core.plan import HandoffShape, Plan
+from mqlstream.core.scoring import explain, grade_of, score_of
+
+BECAME_MQL = "mqlstream.lead.became_mql.v1"
+MQL_WITHDRAWN = "mqlstream.lead.mql_withdrawn.v1"
+STAGE_CHANGED = "mqlstream.lead.stage_changed.v1"
+
+Output = dict[str, Any]  # {"type", "id", "lead_id", "time", "data"}
+
+
+def stable_id(*parts: object) -> str:
+    """32 hex digits that depend on the parts alone."""
+    return sha256("\x1f".join(str(part) for part in parts).encode()).hexdigest()[:32]
+
+
+def handoff_id(plan: Plan, lead: Lead, cycle: int, as_of: int) -> str:
+    """The id of the handoff that opens at ``as_of`` in a cycle."""
+    return stable_id("handoff", plan.id, lead.id, cycle, as_of)
+
+
+def became_mql(plan: Plan, shape: HandoffShape, lead: Lead, track: Track) -> Output:
+    """The handoff: who, what score at ``as_of``, and every contribution that counts in it."""
+    as_of = lead.state.as_of
+    explained = explain(plan, lead, as_of)
+    attributes = lead.attributes()
+    data = {
+        "handoff_id": track.handoff_id,
+        "lead_id": lead.id,
+        "identity": _identity(shape, attributes),
+        "account": account_of(attributes),
+        "cycle": track.cycle,
+        "as_of": as_of,
+        "qualified_at": track.qualified_at,
+        "first_mql_at": track.first_mql_at,
+        "score": score_of(plan, explained.sums),
+        "grade": grade_of(plan, explained.sums),
+        "threshold": dict(plan.threshold),
+        "definition": definition_of(plan),
+        "attributes": {name: attributes[name] for name in shape.attributes if name in attributes},
+        "contributions": explained.contributions,
+        "clipped": explained.clipped,
+        "timeline_url": shape.timeline_url.replace("{lead_id}", lead.id) if shape.timeline_url else None,
+        "respond_by": None,
+    }
+    return _output(BECAME_MQL, lead, as_of, data, track.handoff_id)
+
+
+def mql_withdrawn(plan: Plan, lead: Lead, track: Track, stage: str, reason: str) -> Output:
+    """The open handoff has lost its ground: ``stage`` is where the lead is now."""
+    data = {
+        "handoff_id": track.handoff_id,
+        "lead_id": lead.id,
+        "definition": definition_of(plan),
+        "cycle": track.cycle,
+        "as_of": lead.state.as_of,
+        "stage": stage,
+        "reason": reason,
+    }
+    return _output(MQL_WITHDRAWN, lead, lead.state.as_of, data, track.handoff_id)
+
+
+def stage_changed(plan: Plan, lead: Lead, track: Track, before: str, reason: str) -> Output:
+    """The lead moved from stage ``before`` to the track's stage, with no handoff opening or closing."""
+    data = {
+        "lead_id": lead.id,
+        "definition": definition_of(plan),
+        "cycle": track.cycle,
+        "as_of": lead.state.as_of,
+        "from": before,
+        "to": track.stage,
+        "reason": reason,
+    }
+    return _output(STAGE_CHANGED, lead, lead.state.as_of, data, plan.id, before, track.stage, lead.state.seq)
+
+
+def definition_of(plan: Plan) -> dict[str, Any]:
+    return {"id": plan.id, "version": plan.version, "digest": plan.digest}
+
+
+def account_of(attributes: dict[str, Any]) -> str | None:
+    """The lead's account: its ``account`` attribute, else the domain of a business address."""
+    account = attributes.get("account")
+    if isinstance(account, str) and account:
+        return account
+    return attributes["email_domain"] if attributes.get("email_kind") in ("business", "role") else None
+
+
+def _identity(shape: HandoffShape, attributes: dict[str, Any]) -> dict[str, Any]:
+    identity = {"email": attributes.get(EMAIL)}
+    identity.update({name: attributes[name] for name in shape.identity if name in attributes})
+    return identity
+
+
+def _output(kind: str, lead: Lead, time: int, data: dict[str, Any], *parts: object) -> Output:
+    return {"type": kind, "id": stable_id(kind, lead.id, *parts), "lead_id": lead.id, "time": time, "data": data}
+
+

@@ -1,0 +1,216 @@
+"""What a definition becomes when it is compiled: the plan that the core executes. Data and closures, no execution.
+
+Points flow from lanes into nodes. A lane is a running sum of awards that age alike; a node is a rule, group, dimension or
+the total, clipped and then added to its parent. Nodes stand in order, parents after their children, the total last.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from mqlstream.core.event import Event
+from mqlstream.core.lead import Track
+
+Values = Sequence[Any]  # of one event, after the layout of its kind
+Attributes = Mapping[str, Any]  # of a lead, with the derived ones; ``age`` in milliseconds where a plan reads it
+Match = Callable[[Values], bool]
+Gate = Callable[[Attributes], bool]
+
+
+class Node(NamedTuple):
+    """A sum that is clipped. ``parent`` is the index of the node it is added to, -1 for the total."""
+
+    name: str
+    scope: str  # rule, group, dimension or total
+    parent: int
+    floor: float | None
+    cap: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A running sum: awards of the same node, ageing in the same way, under the same gate."""
+
+    node: int
+    dimension: int  # index of the dimension's node
+    shape: str  # none, half_life, linear or expire_after
+    ms: int
+    gate: int | None  # index into Plan.gates
+
+    def worth(self, points: float, age_ms: int) -> float:
+        """What an award of ``points`` is worth at an age."""
+        if self.shape == "half_life":
+            return points * math.pow(2.0, -age_ms / self.ms)
+        if self.shape == "linear":
+            return points * max(0.0, 1.0 - age_ms / self.ms)
+        if self.shape == "expire_after":
+            return points if age_ms < self.ms else 0.0
+        return points
+
+
+@dataclass(frozen=True, slots=True)
+class LimitPlan:
+    """At most ``count`` awards within ``per_ms`` (sliding) or within one ``unit`` of the calendar (a key per time)."""
+
+    count: int
+    per_ms: int | None
+    unit: Callable[[int], Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class CountPlan:
+    """The rule's event is the Nth or later match within ``within_ms``."""
+
+    at_least: int
+    within_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class PointsFrom:
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class TierPlan:
+    points: float
+    within_ms: int
+    at_least: int | None
+    exactly: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RulePlan:
+    """One rule. ``limit_by`` and the like give, per kind index, the place of the field in the values (None: no field)."""
+
+    index: int
+    id: str
+    label: str
+    intent: str | None
+    points: float
+    lane: int
+    dimension: int  # node index
+    gate: int | None
+    fast: bool  # its awards are remembered for the qualification
+    limit: LimitPlan | None = None
+    limit_by: Mapping[int, int] | None = None
+    count: CountPlan | None = None
+    count_by: Mapping[int, int] | None = None
+    distinct: Mapping[int, int] | None = None
+    points_from: PointsFrom | None = None
+    points_field: Mapping[int, int] | None = None
+    weight: float = 1.0
+    tiers: tuple[TierPlan, ...] = ()
+    node: int = 0
+    set: Mapping[int, float] | None = None  # dimension node -> the value it starts again from
+
+    @property
+    def plain(self) -> bool:
+        """Whether each match is an award of fixed points, whatever came before."""
+        return not (self.limit or self.count or self.points_from or self.tiers or self.set is not None or self.fast)
+
+
+class Candidate(NamedTuple):
+    """A rule as it is tried on an event of one kind. ``match`` None: always. ``plain``: see `RulePlan.plain`."""
+
+    match: Match | None
+    plain: bool
+    lane: int
+    points: float
+    rule: RulePlan
+
+
+@dataclass(frozen=True, slots=True)
+class FitPlan:
+    """Points for who the lead is: ``points`` of the attributes, None when nothing holds."""
+
+    id: str
+    label: str
+    intent: str | None
+    node: int
+    points: Callable[[Attributes], float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionPlan:
+    id: str
+    holds: Gate
+
+
+class Moment(NamedTuple):
+    """What a condition of qualification looks at: node sums, attributes and the fast rules awarded in this cycle."""
+
+    scores: Sequence[float]
+    attributes: Attributes
+    awarded: Callable[[int], bool]  # by rule index
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A compiled definition."""
+
+    id: str
+    version: int
+    digest: str
+    horizon_days: int
+    per_day: int
+    ledger: int
+    live: bool
+    active_from: int | None
+    active_until: int | None
+    nodes: tuple[Node, ...]
+    dimensions: Mapping[str, int]  # name -> node index, in the file's order
+    lanes: tuple[Lane, ...]
+    rules: tuple[RulePlan, ...]
+    candidates: tuple[tuple[Candidate, ...], ...]  # by kind index, of people
+    machine_candidates: tuple[tuple[Candidate, ...], ...]  # by kind index, of machines
+    gates: tuple[Gate, ...]
+    fit: tuple[FitPlan, ...]
+    disqualify: tuple[ConditionPlan, ...]
+    freeze: tuple[ConditionPlan, ...]
+    qualifies: Callable[[Moment], bool] | None
+    threshold: Mapping[str, float]
+    fast_track: tuple[int, ...]
+    reads_age: bool  # fit, gates or conditions change with time alone
+    needs_total: float | None  # no lead qualifies below this total but by a fast track; None: not known
+    halving: tuple[tuple[int, int], ...]  # (lane, half-life in ms) of the half_life lanes
+    grades: Mapping[str, tuple[tuple[str, float | None], ...]] = field(default_factory=dict)
+
+    @property
+    def total(self) -> int:
+        """Index of the total's node."""
+        return len(self.nodes) - 1
+
+
+class Layout(NamedTuple):
+    """Which fields of each kind are kept in the ledger: by kind index, the paths in the order of an entry's values."""
+
+    paths: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffShape:
+    """What a handoff tells of a lead besides its score: attribute names, and the address of its timeline."""
+
+    identity: tuple[str, ...] = ("first_name", "last_name", "name")
+    attributes: tuple[str, ...] = ("title", "department", "company", "company_size", "industry", "revenue", "country")
+    timeline_url: str | None = None  # with ``{lead_id}`` in it
+
+
+Extract = Callable[[Event, Mapping[str, Track]], Values]
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """All definitions in force, compiled together: they share one ledger per lead."""
+
+    plans: tuple[Plan, ...]
+    layout: Layout
+    extract: tuple[Extract, ...]  # by kind index
+    event_fields: tuple[int, ...]  # by kind index: how many of the values are the event's own; the rest is what it met
+    per_day: int
+    horizon_days: int
+    shape: HandoffShape = HandoffShape()

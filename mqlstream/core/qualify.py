@@ -1,0 +1,104 @@
+"""When a lead changes its stage by itself: disqualified, qualified again, MQL. Sales' moves are not here.
+
+A stage depends on what was known when; it is recorded in the track, never recomputed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mqlstream.core.lead import Lead, Track
+from mqlstream.core.outputs import Output, became_mql, handoff_id, mql_withdrawn, stage_changed
+from mqlstream.core.plan import Attributes, HandoffShape, Moment, Plan
+from mqlstream.core.scoring import EPSILON, attributes_at, node_sums
+from mqlstream.core.tally import Tally, countable
+
+OPEN_STAGES = ("lead", "recycled")  # from which a lead can become MQL
+
+
+def review(plan: Plan, shape: HandoffShape, lead: Lead, tally: Tally, look_back_ms: int | None, recheck: bool) -> list[Output]:
+    """Look at the plan's conditions after a change of the lead.
+
+    ``look_back_ms`` is the time of a late event: the condition is looked at there too, and at every event after it.
+    ``recheck`` False: no attribute has changed, so neither has the answer of disqualify.
+    """
+    track = lead.track(plan.id)
+    outputs: list[Output] = []
+    as_of = lead.state.as_of
+    if plan.disqualify and (recheck or plan.reads_age):
+        outputs += _disqualify(plan, lead, track, attributes_at(plan, lead, as_of))
+    if track.stage not in OPEN_STAGES or plan.qualifies is None or not plan.live:
+        return outputs
+    if plan.needs_total is not None and tally.potential < plan.needs_total - EPSILON:
+        return outputs
+    since = as_of if look_back_ms is None else max(look_back_ms, track.entered)
+    moment = as_of if since >= as_of else None
+    if moment is None:
+        moment = _first_moment(plan, lead, track, since)
+    elif not _holds(plan, lead, track, tally, as_of):
+        moment = None
+    if moment is not None:
+        outputs.append(_become_mql(plan, shape, lead, track, moment))
+    return outputs
+
+
+def _disqualify(plan: Plan, lead: Lead, track: Track, attributes: Attributes) -> list[Output]:
+    found = next((condition.id for condition in plan.disqualify if condition.holds(attributes)), None)
+    before = track.stage
+    if found is not None and before in ("lead", "recycled", "mql"):
+        _enter(lead, track, "disqualified")
+        if before == "mql":
+            return [mql_withdrawn(plan, lead, track, "disqualified", found)]
+        return [stage_changed(plan, lead, track, before, found)]
+    if found is None and before == "disqualified":
+        _enter(lead, track, "lead")
+        return [stage_changed(plan, lead, track, before, "no longer disqualified")]
+    return []
+
+
+def _holds(plan: Plan, lead: Lead, track: Track, tally: Tally, as_of: int) -> bool:
+    """Whether the lead qualifies at ``as_of``, up to which the tally has counted."""
+    if (plan.active_from is not None and as_of < plan.active_from) or (plan.active_until is not None and as_of >= plan.active_until):
+        return False
+    attributes = attributes_at(plan, lead, as_of)
+    if any(condition.holds(attributes) for condition in plan.disqualify) or any(condition.holds(attributes) for condition in plan.freeze):
+        return False
+    tally.advance(as_of)
+    assert plan.qualifies is not None
+    return plan.qualifies(Moment(node_sums(plan, tally, attributes), attributes, _awarded(tally, track)))
+
+
+def _awarded(tally: Tally, track: Track) -> Callable[[int], bool]:
+    return lambda rule: tally.awarded.get(rule, 0) > track.since
+
+
+def _first_moment(plan: Plan, lead: Lead, track: Track, since: int) -> int | None:
+    """The earliest moment from ``since`` on at which the condition holds: a late event may have made it true in the past."""
+    as_of = lead.state.as_of
+    entries = countable(plan, lead.ledger, as_of)
+    moments = {entry.time for entry in entries if entry.time > since}
+    moments.update(fact.time for fact in lead.state.facts if fact.time > since)
+    tally = Tally(plan)
+    fed = 0
+    for moment in [since, *sorted(moments), *([as_of] if as_of not in moments else [])]:
+        while fed < len(entries) and entries[fed].time <= moment:
+            tally.feed(entries[fed])
+            fed += 1
+        if _holds(plan, lead, track, tally, moment):
+            return moment
+    return None
+
+
+def _become_mql(plan: Plan, shape: HandoffShape, lead: Lead, track: Track, moment: int) -> Output:
+    track.cycle += 1
+    _enter(lead, track, "mql")
+    track.qualified_at = moment
+    track.first_mql_at = moment if track.cycle == 1 else track.first_mql_at
+    track.handoff_id = handoff_id(plan, lead, track.cycle, lead.state.as_of)
+    return became_mql(plan, shape, lead, track)
+
+
+def _enter(lead: Lead, track: Track, stage: str) -> None:
+    track.stage = stage
+    track.entered = lead.state.as_of
+    track.since = lead.state.seq

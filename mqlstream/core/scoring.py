@@ -1,0 +1,163 @@
+"""From a tally and a lead's attributes to scores, grades and the contributions that explain them. Pure; changes no lead."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from mqlstream.core.lead import NEVER, Lead
+from mqlstream.core.plan import Attributes, Plan, RulePlan
+from mqlstream.core.tally import Award, Tally
+
+EPSILON = 1e-9  # comparisons of scores allow for rounding
+DIGITS = 6  # of points in outputs
+Grades = Sequence[tuple[str, float | None]]  # (grade, lowest score), highest first; None: all the rest
+
+
+class Standing(NamedTuple):
+    """Points without an event of their own: of a fit entry, tiers, or the value of a `set`."""
+
+    id: str
+    label: str
+    intent: str | None
+    node: int
+    points: float
+
+
+def attributes_at(plan: Plan, lead: Lead, as_of: int) -> Attributes:
+    """The lead's attributes as the plan's conditions see them at ``as_of``."""
+    attributes = lead.attributes(as_of)
+    if plan.reads_age and lead.state.first_seen != NEVER:
+        attributes["age"] = as_of - lead.state.first_seen
+    return attributes
+
+
+def node_sums(plan: Plan, tally: Tally, attributes: Attributes) -> list[float]:
+    """The clipped sum of every node of the plan, the total last, at the tally's time."""
+    return _clip(plan, raw_sums(plan, tally, attributes))
+
+
+def raw_sums(plan: Plan, tally: Tally, attributes: Attributes) -> list[float]:
+    """What flows into every node from lanes and standing points, before any clipping."""
+    sums = [0.0] * len(plan.nodes)
+    open_gates = [gate(attributes) for gate in plan.gates]
+    for index, lane in enumerate(plan.lanes):
+        if lane.gate is None or open_gates[lane.gate]:
+            sums[lane.node] += tally.worth(index)
+    for standing in standings(plan, tally, attributes, open_gates):
+        sums[standing.node] += standing.points
+    return sums
+
+
+def _clip(plan: Plan, sums: list[float], clipped: list[dict[str, Any]] | None = None) -> list[float]:
+    """Clip every node and add it to its parent, in place; tell in ``clipped`` where that changed a sum."""
+    for index, (name, scope, parent, floor, cap) in enumerate(plan.nodes):
+        value = sums[index]
+        if (cap is not None and value > cap) or (floor is not None and value < floor):
+            counted = cap if cap is not None and value > cap else floor
+            assert counted is not None
+            if clipped is not None:
+                clipped.append({"scope": scope, "name": name, "sum": _rounded(value), "counted": _rounded(counted)})
+            sums[index] = value = counted
+        if parent >= 0:
+            sums[parent] += value
+    return sums
+
+
+def standings(plan: Plan, tally: Tally, attributes: Attributes, open_gates: Sequence[bool]) -> Iterator[Standing]:
+    """Every standing contribution that holds at the tally's time."""
+    for fit in plan.fit:
+        points = fit.points(attributes)
+        if points is not None:
+            yield Standing(fit.id, fit.label, fit.intent, fit.node, points)
+    for rule_index, times in tally.tiers.items():
+        rule = plan.rules[rule_index]
+        if rule.gate is None or open_gates[rule.gate]:
+            points = _tier_points(rule, times, tally.at)
+            if points is not None:
+                yield Standing(rule.id, rule.label, rule.intent, rule.node, points)
+    for dimension, reset in tally.resets.items():
+        if reset.rule.gate is None or open_gates[reset.rule.gate]:
+            yield Standing(reset.rule.id, reset.rule.label, reset.rule.intent, dimension, reset.value)
+
+
+def _tier_points(rule: RulePlan, times: Sequence[int], as_of: int) -> float | None:
+    for tier in rule.tiers:
+        matches = len(times) - bisect_right(times, as_of - tier.within_ms)
+        if (tier.at_least is not None and matches >= tier.at_least) or (tier.exactly is not None and matches == tier.exactly):
+            return tier.points * rule.weight
+    return None
+
+
+def score_of(plan: Plan, sums: Sequence[float]) -> dict[str, float]:
+    """The score as outputs tell it: the total first, then each dimension in the file's order."""
+    score = {"total": _rounded(sums[plan.total])}
+    score.update({name: _rounded(sums[node]) for name, node in plan.dimensions.items()})
+    return score
+
+
+def grade_of(plan: Plan, sums: Sequence[float]) -> str:
+    """The lead's cell under the plan."""
+    return cell(plan.grades, plan.dimensions, plan.total, sums)
+
+
+def cell(grades: Mapping[str, Grades], dimensions: Mapping[str, int], total: int, sums: Sequence[float]) -> str:
+    """The grade of each graded score, joined in the file's order; empty text where a score has none."""
+    found = ""
+    for name, steps in grades.items():
+        value = sums[total if name == "total" else dimensions[name]]
+        for grade, lowest in steps:
+            if lowest is None or value >= lowest - EPSILON:
+                found += grade
+                break
+    return found
+
+
+class Explained(NamedTuple):
+    """A score and all that makes it up. ``contributions`` and ``clipped`` are as the handoff carries them."""
+
+    sums: list[float]
+    contributions: list[dict[str, Any]]
+    clipped: list[dict[str, Any]]
+
+
+def explain(plan: Plan, lead: Lead, as_of: int) -> Explained:
+    """The score at ``as_of`` from scratch, in order: the same for the same set of events, to the last bit."""
+    awards: list[Award] = []
+    tally = Tally.over(plan, lead.ledger, as_of, awards)
+    attributes = attributes_at(plan, lead, as_of)
+    open_gates = [gate(attributes) for gate in plan.gates]
+    found = []
+    sources = lead.state.sources
+    for award in awards:
+        lane = plan.lanes[award.rule.lane]
+        if lane.gate is not None and not open_gates[lane.gate]:
+            continue
+        age = as_of - award.entry.time
+        if lane.shape in ("linear", "expire_after") and age >= lane.ms:
+            continue
+        found.append(_contribution(award.rule, lane.worth(award.points, age), award.points, award.entry.time, award.entry.id, sources[award.entry.source]))
+    for standing in standings(plan, tally, attributes, open_gates):
+        found.append(_contribution(standing, standing.points, standing.points, as_of, None, None))
+    found.sort(key=lambda c: (-c["points"], -c["time"], c["rule"], c["source"] or "", c["event_id"] or ""))
+    clipped: list[dict[str, Any]] = []
+    sums = _clip(plan, raw_sums(plan, tally, attributes), clipped)
+    return Explained(sums, found, clipped)
+
+
+def _contribution(origin: RulePlan | Standing, points: float, awarded: float, time: int, event_id: str | None, source: str | None) -> dict[str, Any]:
+    return {
+        "rule": origin.id,
+        "label": origin.label,
+        "points": _rounded(points),
+        "awarded": _rounded(awarded),
+        "time": time,
+        "event_id": event_id,
+        "source": source,
+        "intent": origin.intent,
+    }
+
+
+def _rounded(points: float) -> float:
+    return round(points, DIGITS) + 0.0  # no negative zero

@@ -1,0 +1,160 @@
+"""One function is the product: one event applied to one lead. Production, offline scoring and tests all call it.
+
+No I/O, no clock, no randomness: what comes out depends on the program, the lead and the event alone.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from mqlstream.core.event import ACTIVITY_KINDS, DAY_MS, KINDS, Event
+from mqlstream.core.lead import EMAIL, MACHINE, NEVER, Entry, Lead, LeadState
+from mqlstream.core.ledger import Ledger
+from mqlstream.core.outcome import SCORED, Outcome, Reason, ignored
+from mqlstream.core.outputs import Output
+from mqlstream.core.plan import Program
+from mqlstream.core.qualify import review
+from mqlstream.core.tally import Tally
+
+_KIND = {kind: index for index, kind in enumerate(KINDS)}
+_IN_LEDGER = len(ACTIVITY_KINDS)
+_PROFILE = _KIND["profile"]
+
+_NOTHING: list[Output] = []
+
+
+class Result(NamedTuple):
+    """How the event ended, and what it set off, in order."""
+
+    outcome: Outcome
+    outputs: list[Output]
+
+
+def open_lead(program: Program, lead_id: str, state: LeadState | None = None) -> Lead:
+    """A lead opened for `step`: from its packed state, or one never heard of."""
+    state = state if state is not None else LeadState()
+    return Lead(lead_id, state, Ledger(state, program.per_day), len(program.plans))
+
+
+def step(program: Program, lead: Lead, event: Event) -> Result:
+    """Apply one event to its lead, in place, and tell how it ended. A lead belongs to one caller at a time."""
+    kind = _KIND[event.kind]
+    if kind > _PROFILE:
+        return Result(ignored(Reason.NOT_SUPPORTED), _NOTHING)
+    state = lead.state
+    time = event.time
+    source = lead.ledger.source(event.source)
+    values = program.extract[kind](event, state.tracks) if kind < _IN_LEDGER else ()
+    flags = MACHINE if event.machine else 0
+    repeated = _repeated(program, lead, event, Entry(time, source, event.id, kind, 0, flags, values))
+    if repeated is not None:
+        return Result(ignored(repeated), _NOTHING)
+    state.seq += 1
+    late = time < state.as_of
+    if not late:
+        state.as_of = time
+    changed = _learn(lead, event, source) or None in lead.tallies  # or the first look since the lead was opened
+    reason = Reason.NONE
+    if kind < _IN_LEDGER:
+        entry = Entry(time, source, event.id, kind, state.seq, flags, values)
+        reason = _count(program, lead, entry)
+    else:
+        _age(program, lead)
+    outputs: list[Output] = []
+    for index, plan in enumerate(program.plans):
+        tally = lead.tallies[index]
+        if tally is None:
+            lead.tallies[index] = tally = Tally.over(plan, lead.ledger, state.as_of)
+        outputs += review(plan, program.shape, lead, tally, time if late else None, changed)
+    return Result(SCORED if reason is Reason.NONE else ignored(reason), outputs)
+
+
+def _repeated(program: Program, lead: Lead, event: Event, entry: Entry) -> Reason | None:
+    """Whether the lead has this (source, id) already: the first to arrive counts."""
+    known = lead.ledger.find(event.id, entry.source)
+    if known is not None:
+        fields = program.event_fields[entry.kind] if entry.kind < _IN_LEDGER else 0
+        same = (known.time, known.kind, known.flags & MACHINE) == (entry.time, entry.kind, entry.flags)
+        if same and list(known.values[:fields]) == list(entry.values[:fields]):
+            return Reason.DUPLICATE
+        return Reason.CONFLICTING_DUPLICATE
+    for fact in lead.state.facts:
+        if fact.id == event.id and fact.source == entry.source:
+            return Reason.DUPLICATE if fact.time == entry.time else Reason.CONFLICTING_DUPLICATE
+    return None
+
+
+def _learn(lead: Lead, event: Event, source: int) -> bool:
+    """Take what the event says of the lead; whether anything its conditions may read has changed."""
+    changed = False
+    state = lead.state
+    if state.first_seen == NEVER or event.time < state.first_seen:
+        state.first_seen = event.time
+        lead.forget_view()
+        changed = True
+    if event.attributes or event.email:
+        said = dict(event.attributes) if event.attributes else {}
+        if event.email:
+            said[EMAIL] = event.email
+        changed = lead.learn(event.time, source, event.id, said) or changed
+    return changed
+
+
+def _count(program: Program, lead: Lead, entry: Entry) -> Reason:
+    """Place an entry in the ledger and in every tally; the reason if it counts for no definition."""
+    as_of = lead.state.as_of
+    age_days = as_of // DAY_MS - entry.time // DAY_MS
+    if age_days >= program.horizon_days:
+        return Reason.TOO_OLD
+    reason, newest = lead.ledger.add(entry)
+    if reason is not Reason.NONE:
+        return reason
+    reason = Reason.LEDGER_FULL
+    shed = False
+    for index, plan in enumerate(program.plans):
+        if age_days >= plan.horizon_days:
+            reason = Reason.TOO_OLD
+            continue
+        tally = lead.tallies[index]
+        if tally is None or (newest and plan.per_day >= program.per_day and tally.fits_behind(entry, as_of)):
+            if tally is not None:
+                shed = shed or len(tally.counted) >= plan.ledger
+                tally.feed(entry)
+                reason = Reason.NONE
+                continue
+        elif not newest and plan.per_day >= program.per_day and tally.slip_in(entry):
+            reason = Reason.NONE
+            continue
+        lead.tallies[index] = tally = Tally.over(plan, lead.ledger, as_of)
+        shed = True
+        if any(counted is entry for counted in tally.counted):
+            reason = Reason.NONE
+    if shed:
+        _shed(program, lead)
+    return reason
+
+
+def _age(program: Program, lead: Lead) -> None:
+    """A profile moved as_of on: make tallies again from which something has aged out."""
+    as_of = lead.state.as_of
+    for index, plan in enumerate(program.plans):
+        tally = lead.tallies[index]
+        if tally is not None and tally.counted and as_of // DAY_MS - tally.counted[0].time // DAY_MS >= plan.horizon_days:
+            lead.tallies[index] = Tally.over(plan, lead.ledger, as_of)
+
+
+def _shed(program: Program, lead: Lead) -> None:
+    """Let go of the entries that can count for no definition any more, whole UTC days at a time."""
+    as_of = lead.state.as_of
+    keep_from = as_of
+    for plan, tally in zip(program.plans, lead.tallies, strict=True):
+        needed = (as_of // DAY_MS - plan.horizon_days + 1) * DAY_MS
+        if tally is None:
+            keep_from = min(keep_from, needed)
+        elif len(tally.counted) >= plan.ledger:
+            keep_from = min(keep_from, max(needed, tally.counted[0].time // DAY_MS * DAY_MS))
+        else:
+            keep_from = min(keep_from, needed)
+    entries = lead.state.entries
+    if entries and entries[0].time < keep_from:
+        lead.ledger.drop_before(keep_from)

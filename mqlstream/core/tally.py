@@ -1,0 +1,274 @@
+"""The running sums of one lead under one plan: which matches are awarded, and what all awards are worth together.
+
+A tally is derived: it can always be made again from the ledger (`Tally.over`), and is whenever an event arrives in a place
+where adding it alone would not give the same. Standing points (fit, tiers) and clipping are `mqlstream.core.scoring`'s.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import deque
+from heapq import heapify, heappop, heappush
+from math import inf
+from typing import Any, NamedTuple
+
+from mqlstream.core.event import DAY_MS
+from mqlstream.core.lead import MACHINE, Entry
+from mqlstream.core.ledger import Ledger
+from mqlstream.core.plan import Candidate, Plan, RulePlan
+from mqlstream.core.values import identity
+
+
+class Award(NamedTuple):
+    entry: Entry
+    rule: RulePlan
+    points: float
+
+
+class Reset(NamedTuple):
+    """A dimension that a `set` rule made start again: from ``value``, at ``time``."""
+
+    value: float
+    time: int
+    rule: RulePlan
+
+
+class Tally:
+    """``at`` is the time the sums stand at; it only rises. ``potential`` is a bound no sum of points can exceed.
+
+    ``record``, when given, receives every award in order.
+    """
+
+    __slots__ = ("_counts", "_day", "_expiring", "_last", "_windows", "at", "awarded", "counted", "plan", "potential", "record", "resets", "slopes", "sums", "tiers")  # fmt: skip
+
+    def __init__(self, plan: Plan, record: list[Award] | None = None) -> None:
+        self.plan = plan
+        self.at = 0
+        self.sums = [0.0] * len(plan.lanes)
+        self.slopes = [0.0] * len(plan.lanes)  # of linear lanes: points times event time
+        self.counted: deque[Entry] = deque()
+        self.resets: dict[int, Reset] = {}  # by dimension node
+        self.tiers: dict[int, list[int]] = {}  # rule index -> times of its matches
+        self.awarded: dict[int, int] = {}  # fast rule index -> the highest arrival number of an awarded event
+        self.potential = 0.0
+        self.record = record
+        self._windows: dict[Any, Any] = {}
+        self._expiring: list[tuple[int, int, float, int]] = []  # heap of (expiry, lane, points, time)
+        self._day = -1
+        self._counts: dict[int, int] = {}
+
+    @classmethod
+    def over(cls, plan: Plan, ledger: Ledger, as_of: int, record: list[Award] | None = None) -> Tally:
+        """The tally of what counts at ``as_of``, from scratch."""
+        tally = cls(plan, record)
+        for entry in countable(plan, ledger, as_of):
+            tally.feed(entry)
+        tally.advance(as_of)
+        return tally
+
+    def fits_behind(self, entry: Entry, as_of: int) -> bool:
+        """Whether the newest entry of the ledger can simply be fed; if not, the tally has to be made again."""
+        plan = self.plan
+        counted = self.counted
+        if counted and as_of // DAY_MS - counted[0].time // DAY_MS >= plan.horizon_days:
+            return False
+        if len(self._windows) > 2 * plan.ledger:
+            return False  # windows of values not seen again: made again, only the live ones come back
+        return len(counted) < plan.ledger or self._evict()
+
+    def floods(self, entry: Entry) -> bool:
+        """Whether an entry that comes next in order is past the plan's own limit for its kind and day. Counts it if not."""
+        day = entry.time // DAY_MS
+        if day != self._day:
+            self._day = day
+            self._counts = {}
+        count = self._counts.get(entry.kind, 0)
+        self._counts[entry.kind] = count + 1
+        return count >= self.plan.per_day
+
+    def feed(self, entry: Entry) -> None:
+        """Count the entry that comes next in order."""
+        if entry.time > self.at:
+            self.advance(entry.time)
+        self.counted.append(entry)
+        sets: list[RulePlan] | None = None
+        for match, plain, lane, points, rule in self.candidates(entry):
+            if match is not None and not match(entry.values):
+                continue
+            if plain:
+                self._add(lane, points, entry, rule)
+            elif rule.set is not None:
+                sets = [*sets, rule] if sets else [rule]
+            else:
+                self._award(rule, entry)
+        if sets:
+            self._reset(sets, entry)
+
+    def slip_in(self, entry: Entry) -> bool:
+        """Count an entry that comes before others, when the order makes no difference; False when it may."""
+        if self.resets or len(self.counted) >= self.plan.ledger:
+            return False
+        matched = [c for c in self.candidates(entry) if c.match is None or c.match(entry.values)]
+        if not all(c.plain for c in matched):
+            return False
+        place = bisect_right(self.counted, entry.time, key=_time)
+        self.counted.insert(place, entry)
+        for _, _, lane, points, rule in matched:
+            self._add(lane, points, entry, rule)
+        return True
+
+    def candidates(self, entry: Entry) -> tuple[Candidate, ...]:
+        plan = self.plan
+        return (plan.machine_candidates if entry.flags & MACHINE else plan.candidates)[entry.kind]
+
+    def advance(self, as_of: int) -> None:
+        """Let the sums age up to ``as_of``."""
+        passed = as_of - self.at
+        if passed <= 0:
+            return
+        sums = self.sums
+        for lane, ms in self.plan.halving:
+            if sums[lane]:
+                sums[lane] *= 2.0 ** (-passed / ms)
+        expiring = self._expiring
+        while expiring and expiring[0][0] <= as_of:
+            _, lane, points, time = heappop(expiring)
+            sums[lane] -= points
+            self.slopes[lane] -= points * time
+        self.at = as_of
+
+    def worth(self, lane: int) -> float:
+        """What the lane's awards are worth together at `at`."""
+        plan_lane = self.plan.lanes[lane]
+        if plan_lane.shape == "linear":
+            return self.sums[lane] - (self.at * self.sums[lane] - self.slopes[lane]) / plan_lane.ms
+        return self.sums[lane]
+
+    def _add(self, lane: int, points: float, entry: Entry, rule: RulePlan) -> None:
+        shape = self.plan.lanes[lane].shape
+        age = self.at - entry.time
+        if shape == "half_life":
+            self.sums[lane] += points * 2.0 ** (-age / self.plan.lanes[lane].ms) if age else points
+        elif shape == "none":
+            self.sums[lane] += points
+        elif age < self.plan.lanes[lane].ms:
+            self.sums[lane] += points
+            self.slopes[lane] += points * entry.time
+            heappush(self._expiring, (entry.time + self.plan.lanes[lane].ms, lane, points, entry.time))
+        if points > 0:
+            self.potential += points
+        if self.record is not None:
+            self.record.append(Award(entry, rule, points))
+
+    def _award(self, rule: RulePlan, entry: Entry) -> None:
+        if rule.tiers:
+            self.tiers.setdefault(rule.index, []).append(entry.time)
+            return
+        if rule.count and not self._reached(rule, entry):
+            return
+        if rule.limit and not self._has_room(rule, entry):
+            return
+        points = rule.points
+        if rule.points_from and rule.points_field is not None:
+            value = entry.values[rule.points_field[entry.kind]]
+            given = isinstance(value, int | float) and not isinstance(value, bool)
+            points = min(max(float(value), rule.points_from.low), rule.points_from.high) if given else 0.0
+        if rule.fast:
+            self.awarded[rule.index] = max(entry.seq, self.awarded.get(rule.index, 0))
+            self.potential = inf
+        self._add(rule.lane, points, entry, rule)
+
+    def _reached(self, rule: RulePlan, entry: Entry) -> bool:
+        """`count`: whether this match is the Nth or later within the window that ends with it."""
+        assert rule.count is not None
+        times: deque[tuple[int, str | None]] = self._windows.setdefault((rule.index, "count", _value(rule.count_by, entry)), deque())
+        times.append((entry.time, _value(rule.distinct, entry) if rule.distinct is not None else ""))
+        while times[0][0] <= entry.time - rule.count.within_ms:
+            times.popleft()
+        if rule.distinct is None:
+            return len(times) >= rule.count.at_least
+        return len({value for _, value in times if value is not None}) >= rule.count.at_least
+
+    def _has_room(self, rule: RulePlan, entry: Entry) -> bool:
+        """`limit`: whether the window or calendar unit has room for this award; takes it if so."""
+        limit = rule.limit
+        assert limit is not None
+        key = (rule.index, "limit", _value(rule.limit_by, entry))
+        if limit.per_ms is None:
+            unit = limit.unit(entry.time) if limit.unit else None
+            held = self._windows.get(key)
+            if held is None or held[0] != unit:
+                self._windows[key] = (unit, 1)
+                return True
+            self._windows[key] = (unit, held[1] + 1)
+            return bool(held[1] < limit.count)
+        times: deque[int] = self._windows.setdefault(key, deque())
+        while times and times[0] <= entry.time - limit.per_ms:
+            times.popleft()
+        if len(times) >= limit.count:
+            return False
+        times.append(entry.time)
+        return True
+
+    def _reset(self, rules: list[RulePlan], entry: Entry) -> None:
+        """`set`: dimensions start again from a value; what their rules were awarded so far counts no more."""
+        fresh: set[int] = set()
+        for rule in rules:
+            for dimension, value in (rule.set or {}).items():
+                if dimension in fresh:
+                    continue  # of several rules that match one event the first listed sets the dimension
+                fresh.add(dimension)
+                self.resets[dimension] = Reset(value, entry.time, rule)
+                self.potential += max(value, 0.0)
+        for index, lane in enumerate(self.plan.lanes):
+            if lane.dimension in fresh:
+                self.sums[index] = self.slopes[index] = 0.0
+        self._expiring = [item for item in self._expiring if self.plan.lanes[item[1]].dimension not in fresh]
+        heapify(self._expiring)
+        for rule_index in list(self.tiers):
+            if self.plan.rules[rule_index].dimension in fresh:
+                del self.tiers[rule_index]
+        if self.record is not None:
+            self.record[:] = [award for award in self.record if award.rule.dimension not in fresh]
+
+    def _evict(self) -> bool:
+        """Take the oldest entry out of the sums, when nothing else hangs on it."""
+        oldest = self.counted[0]
+        matched = [c for c in self.candidates(oldest) if c.match is None or c.match(oldest.values)]
+        lanes = self.plan.lanes
+        if self.resets or not all(c.plain and lanes[c.lane].shape in ("none", "half_life") for c in matched):
+            return False
+        self.counted.popleft()
+        for candidate in matched:
+            self.sums[candidate.lane] -= lanes[candidate.lane].worth(candidate.points, self.at - oldest.time)
+        return True
+
+
+def countable(plan: Plan, ledger: Ledger, as_of: int) -> list[Entry]:
+    """The entries that count at ``as_of``: past the plan's flood limit, within its horizon, the newest of its ledger."""
+    entries = ledger.state.entries
+    if plan.per_day < ledger.per_day:
+        counts: dict[tuple[int, int], int] = {}
+        kept = []
+        for entry in entries:
+            slot = (entry.time // DAY_MS, entry.kind)
+            counts[slot] = counts.get(slot, 0) + 1
+            if counts[slot] <= plan.per_day:
+                kept.append(entry)
+        entries = kept
+    first_ms = (as_of // DAY_MS - plan.horizon_days + 1) * DAY_MS
+    low = bisect_right(entries, first_ms - 1, key=_time) if entries and entries[0].time < first_ms else 0
+    high = bisect_right(entries, as_of, key=_time) if entries and entries[-1].time > as_of else len(entries)
+    return entries[max(low, high - plan.ledger) : high]
+
+
+def _value(places: Any, entry: Entry) -> str | None:
+    """Canonical JSON of a field that a rule is kept apart by; None when the rule or the event has none."""
+    if places is None:
+        return None
+    value = entry.values[places[entry.kind]]
+    return None if value is None else identity(value)
+
+
+def _time(entry: Entry) -> int:
+    return entry.time

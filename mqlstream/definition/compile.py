@@ -1,0 +1,311 @@
+"""From definitions to the program that the core executes: names become places, conditions become closures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from mqlstream.core.event import KINDS, Event
+from mqlstream.core.lead import Track
+from mqlstream.core.plan import (
+    Attributes,
+    Candidate,
+    ConditionPlan,
+    CountPlan,
+    Extract,
+    FitPlan,
+    HandoffShape,
+    Lane,
+    Layout,
+    LimitPlan,
+    Node,
+    Plan,
+    PointsFrom,
+    Program,
+    RulePlan,
+    TierPlan,
+)
+from mqlstream.core.values import lookup
+from mqlstream.definition import model
+from mqlstream.definition.when import compile_when, rules_in, wheres_in
+from mqlstream.definition.where import event_match, gate, paths, split
+
+_KIND = {kind: index for index, kind in enumerate(KINDS)}
+_MET = ("lead.stage", "lead.cycle")
+Places = Mapping[str, int]
+
+
+def compile_program(definitions: Sequence[model.Definition], shape: HandoffShape | None = None) -> Program:
+    """All definitions in force as one program, in the order given. Raises nothing on definitions that parsed."""
+    layout, event_fields = _layout(definitions)
+    places = [{path: index for index, path in enumerate(kind_paths)} for kind_paths in layout.paths]
+    return Program(
+        plans=tuple(_Compiler(definition, places).plan() for definition in definitions),
+        layout=layout,
+        extract=tuple(_extract(kind_paths) for kind_paths in layout.paths),
+        event_fields=event_fields,
+        per_day=max((definition.per_day for definition in definitions), default=100),
+        horizon_days=max((definition.horizon_days for definition in definitions), default=400),
+        shape=shape or HandoffShape(),
+    )
+
+
+def _layout(definitions: Sequence[model.Definition]) -> tuple[Layout, tuple[int, ...]]:
+    """Which fields of each kind any definition reads; what the event met stands last."""
+    fields: list[set[str]] = [set() for _ in KINDS]
+    met: list[set[str]] = [set() for _ in KINDS]
+    for definition in definitions:
+        for rule in definition.rules:
+            for kind in rule.on:
+                for path in _fields_of(rule):
+                    if path in _MET:
+                        met[_KIND[kind]].add(f"{path}@{definition.id}")
+                    else:
+                        fields[_KIND[kind]].add(path)
+    layout = Layout(tuple((*sorted(own), *sorted(others)) for own, others in zip(fields, met, strict=True)))
+    return layout, tuple(len(own) for own in fields)
+
+
+def _fields_of(rule: model.Rule) -> set[str]:
+    read = set(paths(split(rule.where)[0]))
+    for of in (
+        rule.limit.by if rule.limit else None,
+        rule.count.by if rule.count else None,
+        rule.count.distinct if rule.count else None,
+        rule.points_from.field if rule.points_from else None,
+    ):
+        if of is not None:
+            read.add(of)
+    return read
+
+
+def _extract(kind_paths: tuple[str, ...]) -> Extract:
+    """The reader of an event's values, in the layout's order; shaped for the common case of plain top-level fields."""
+    if all(path in _ENVELOPE or ("." not in path and "@" not in path) for path in kind_paths) and not _ENVELOPE & set(kind_paths):
+        names = kind_paths
+
+        def plain(event: Event, tracks: Mapping[str, Track]) -> list[Any]:
+            get = event.body.get
+            return [get(name) for name in names]
+
+        return plain
+    getters = [_getter(path) for path in kind_paths]
+    return lambda event, tracks: [getter(event, tracks) for getter in getters]
+
+
+_ENVELOPE = {"id", "source", "kind", "time", "machine", "email", "lead_id"}
+
+
+def _getter(path: str) -> Callable[[Event, Mapping[str, Track]], Any]:
+    if "@" in path and path.partition("@")[0] in _MET:
+        what, _, definition = path.partition("@")
+        if what == "lead.stage":
+            return lambda event, tracks: tracks[definition].stage if definition in tracks else "lead"
+        return lambda event, tracks: tracks[definition].cycle if definition in tracks else 0
+    if path in _ENVELOPE:
+        attribute = "lead" if path == "lead_id" else path
+
+        def enveloped(event: Event, tracks: Mapping[str, Track]) -> Any:
+            found = event.body.get(path)
+            return found if found is not None else getattr(event, attribute)
+
+        return enveloped
+    return lambda event, tracks: lookup(event.body, path)
+
+
+class _Compiler:
+    """Compiles one definition; holds the tables that its parts are numbered in."""
+
+    def __init__(self, definition: model.Definition, places: Sequence[Places]) -> None:
+        self.definition = definition
+        self.places = [self._own_places(kind_places) for kind_places in places]
+        self.nodes: list[Node] = []
+        self.node_of: dict[tuple[str, str], int] = {}
+        self.lanes: dict[Lane, int] = {}
+        self.gates: dict[model.Where, int] = {}
+        self.rule_index = {rule.id: index for index, rule in enumerate(definition.rules)}
+        when = definition.qualify.when
+        self.fast = set(definition.qualify.fast_track) | (set(rules_in(when)) if when else set())
+        self._add_nodes()
+
+    def _own_places(self, kind_places: Places) -> Places:
+        suffix = f"@{self.definition.id}"
+        return {path.removesuffix(suffix) if path.partition("@")[0] in _MET else path: place for path, place in kind_places.items()}
+
+    def plan(self) -> Plan:
+        definition = self.definition
+        rules = tuple(self._rule(index, rule) for index, rule in enumerate(definition.rules))
+        qualify = definition.qualify
+        dimensions = {name: self.node_of["dimension", name] for name in definition.dimensions}
+        return Plan(
+            id=definition.id,
+            version=definition.version,
+            digest=definition.digest,
+            horizon_days=definition.horizon_days,
+            per_day=definition.per_day,
+            ledger=definition.ledger,
+            live=definition.mode == "live",
+            active_from=definition.active_from_ms,
+            active_until=definition.active_until_ms,
+            nodes=tuple(self.nodes),
+            dimensions=dimensions,
+            lanes=tuple(self.lanes),
+            rules=rules,
+            candidates=self._candidates(rules, machine=False),
+            machine_candidates=self._candidates(rules, machine=True),
+            gates=tuple(gate(where) for where in self.gates),
+            fit=tuple(self._fit(fit) for fit in definition.fit),
+            disqualify=tuple(ConditionPlan(c.id, gate(c.where)) for c in definition.disqualify),
+            freeze=tuple(ConditionPlan(c.id, gate(c.where)) for c in definition.freeze),
+            qualifies=compile_when(qualify, dimensions, len(self.nodes) - 1, definition.grades, self.rule_index),
+            threshold=dict(qualify.threshold),
+            fast_track=tuple(self.rule_index[rule] for rule in qualify.fast_track),
+            reads_age=self._reads_age(),
+            needs_total=self._needs_total(),
+            halving=tuple((index, lane.ms) for lane, index in self.lanes.items() if lane.shape == "half_life"),
+            grades=definition.grades,
+        )
+
+    def _add_nodes(self) -> None:
+        definition = self.definition
+        capped = [rule for rule in definition.rules if rule.bounds != model.Bounds()]
+        names = [("rule", rule.id) for rule in capped]
+        names += [("group", name) for name in definition.groups]
+        names += [("dimension", name) for name in definition.dimensions]
+        names.append(("total", "total"))
+        self.node_of = {name: index for index, name in enumerate(names)}
+        for rule in capped:
+            self._add_node("rule", rule.id, self._home(rule.group, rule.dimension), rule.bounds)
+        for name, group in definition.groups.items():
+            self._add_node("group", name, self.node_of["dimension", group.dimension], group.bounds)
+        for name, bounds in definition.dimensions.items():
+            self._add_node("dimension", name, self.node_of["total", "total"], bounds)
+        self._add_node("total", "total", -1, definition.total)
+
+    def _add_node(self, scope: str, name: str, parent: int, bounds: model.Bounds) -> None:
+        self.nodes.append(Node(name, scope, parent, bounds.floor, bounds.cap))
+
+    def _home(self, group: str | None, dimension: str) -> int:
+        """The node that points of a group, or of a dimension without one, flow into."""
+        return self.node_of["group", group] if group is not None else self.node_of["dimension", dimension]
+
+    def _rule(self, index: int, rule: model.Rule) -> RulePlan:
+        node = self.node_of.get(("rule", rule.id), -1)
+        node = node if node >= 0 else self._home(rule.group, rule.dimension)
+        dimension = self.node_of["dimension", rule.dimension]
+        of_lead = split(rule.where)[1]
+        gate_index = self.gates.setdefault(of_lead, len(self.gates)) if of_lead.items else None
+        decay = rule.decay or model.Decay("none", 1)
+        lane = Lane(node, dimension, decay.shape, decay.ms, gate_index)
+        limit, count = rule.limit, rule.count
+        return RulePlan(
+            index=index,
+            id=rule.id,
+            label=rule.label,
+            intent=rule.intent,
+            points=float(rule.points or 0.0) * rule.weight,
+            lane=self.lanes.setdefault(lane, len(self.lanes)),
+            dimension=dimension,
+            gate=gate_index,
+            fast=rule.id in self.fast,
+            limit=LimitPlan(limit.count, limit.per_ms, _unit(limit.calendar, self.definition.timezone)) if limit else None,
+            limit_by=self._field(rule, limit.by) if limit else None,
+            count=CountPlan(count.at_least, count.within_ms) if count else None,
+            count_by=self._field(rule, count.by) if count else None,
+            distinct=self._field(rule, count.distinct) if count else None,
+            points_from=PointsFrom(rule.points_from.min, rule.points_from.max) if rule.points_from else None,
+            points_field=self._field(rule, rule.points_from.field) if rule.points_from else None,
+            weight=rule.weight,
+            tiers=tuple(TierPlan(tier.points, tier.within_ms, tier.at_least, tier.exactly) for tier in rule.tiers),
+            node=node,
+            set={self.node_of["dimension", name]: float(value) for name, value in rule.set.items()} if rule.set is not None else None,
+        )
+
+    def _field(self, rule: model.Rule, path: str | None) -> Places_by_kind | None:
+        return None if path is None else {_KIND[kind]: self.places[_KIND[kind]][path] for kind in rule.on}
+
+    def _candidates(self, rules: Sequence[RulePlan], machine: bool) -> tuple[tuple[Candidate, ...], ...]:
+        by_kind: list[list[Candidate]] = [[] for _ in KINDS]
+        for rule, plan in zip(self.definition.rules, rules, strict=True):
+            if rule.machine is machine:
+                for kind in dict.fromkeys(rule.on):
+                    match = event_match(split(rule.where)[0], self.places[_KIND[kind]])
+                    by_kind[_KIND[kind]].append(Candidate(match, plan.plain, plan.lane, plan.points, plan))
+        return tuple(tuple(candidates) for candidates in by_kind)
+
+    def _fit(self, fit: model.Fit) -> FitPlan:
+        points: Callable[[Attributes], float | None]
+        if fit.points_from is not None:
+            points = _points_of_attribute(fit, fit.points_from)
+        else:
+            cases = tuple((gate(case.where), case.points * fit.weight) for case in fit.cases)
+
+            def points(attributes: Attributes) -> float | None:
+                for holds, value in cases:
+                    if holds(attributes):
+                        return value
+                return None
+
+        return FitPlan(fit.id, fit.label, fit.intent, self._home(fit.group, fit.dimension), points)
+
+    def _reads_age(self) -> bool:
+        definition = self.definition
+        wheres: list[model.Where] = [split(rule.where)[1] for rule in definition.rules]
+        wheres += [case.where for fit in definition.fit for case in fit.cases] + [fit.where for fit in definition.fit]
+        wheres += [condition.where for condition in (*definition.disqualify, *definition.freeze)]
+        wheres += wheres_in(definition.qualify.when) if definition.qualify.when else []
+        return any(path.removeprefix("lead.") == "age" for where in wheres for path in paths(where))
+
+    def _needs_total(self) -> float | None:
+        """The least that events must add up to before any lead can qualify; None when nothing is known."""
+        when = self.definition.qualify.when
+        wanted = [item for item in (when.items if isinstance(when, model.WhenAll) else (when,)) if isinstance(item, model.ScoreIs)]
+        totals = [item.value for item in wanted if item.score == "total" and item.op == "gte"]
+        if when is None or not totals:
+            return None
+        standing = sum(max(0.0, *(_most(fit) * fit.weight, 0.0)) for fit in self.definition.fit)
+        standing += sum(max(0.0, *(tier.points * rule.weight for tier in rule.tiers)) for rule in self.definition.rules if rule.tiers)
+        if any(entry.points > 0 for entry in self.definition.inactivity):
+            return None
+        return max(totals) - standing
+
+
+Places_by_kind = Mapping[int, int]
+
+
+def _most(fit: model.Fit) -> float:
+    if fit.points_from is not None:
+        return fit.points_from.max
+    return max((case.points for case in fit.cases), default=0.0)
+
+
+def _points_of_attribute(fit: model.Fit, source: model.PointsFrom) -> Callable[[Attributes], float | None]:
+    holds = gate(fit.where)
+
+    def points(attributes: Attributes) -> float | None:
+        value = lookup(attributes, source.field)
+        if not holds(attributes) or value is None:
+            return None
+        given = isinstance(value, int | float) and not isinstance(value, bool)
+        return min(max(float(value), source.min), source.max) * fit.weight if given else 0.0
+
+    return points
+
+
+def _unit(calendar: str | None, timezone: str) -> Callable[[int], Any] | None:
+    """The key of the calendar unit that a time in epoch milliseconds falls into, in a time zone."""
+    if calendar is None or calendar == "lifetime":
+        return None
+    zone = UTC if timezone == "UTC" else ZoneInfo(timezone)
+    read: Callable[[datetime], Any] = _UNITS[calendar]
+    return lambda time: read(datetime.fromtimestamp(time // 1000, zone))
+
+
+_UNITS: dict[str, Callable[[datetime], Any]] = {
+    "day": lambda at: at.date(),
+    "week": lambda at: at.isocalendar()[:2],
+    "month": lambda at: (at.year, at.month),
+    "year": lambda at: at.year,
+}
