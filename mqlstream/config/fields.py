@@ -1,0 +1,126 @@
+"""Every setting there is, described once: what is parsed, documented and shown comes from this table.
+
+How a value is read lives in `mqlstream.config.values`, where values come from in `mqlstream.config.load`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+PREFIX = "MQLSTREAM_"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One setting. ``name`` is its key in a file (with a dot: a key within a section).
+
+    ``kind`` is one of text, whole (number), yes_no, one_of, texts (a list), map, path, address. ``choices`` belong to
+    one_of, ``low`` and ``high`` (inclusive) to whole. ``default_text`` is shown where the default has no one value.
+    """
+
+    name: str
+    kind: str
+    default: Any
+    description: str
+    example: str
+    secret: bool = False
+    choices: tuple[str, ...] = ()
+    low: int = 0
+    high: int = 0
+    default_text: str = ""
+
+    @property
+    def variable(self) -> str:
+        return PREFIX + self.name.replace(".", "_").upper()
+
+
+PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+
+FIELDS = (
+    # The cluster
+    Field("bootstrap_servers", "texts", ("localhost:9092",), "Kafka brokers to begin with, host:port each.", "kafka-1:9092,kafka-2:9092"),
+    Field("security_protocol", "one_of", "PLAINTEXT", "How to talk to the brokers.", "SASL_SSL", choices=PROTOCOLS),
+    Field("sasl_mechanism", "one_of", "PLAIN", "How to log in, with a SASL_* protocol.", "SCRAM-SHA-512", choices=MECHANISMS),
+    Field("sasl_plain_username", "text", None, "User name, for every mechanism.", "mqlstream"),
+    Field("sasl_plain_password", "text", None, "Password, for every mechanism.", "not-in-a-file-under-version-control", secret=True),
+    Field("ssl_cafile", "path", None, "Certificates of the authorities to trust (PEM); default: the system's.", "/etc/kafka/ca.pem"),
+    Field("ssl_certfile", "path", None, "The client's certificate (PEM), where brokers ask for one.", "/etc/kafka/client.pem"),
+    Field("ssl_keyfile", "path", None, "The key of the client's certificate (PEM).", "/etc/kafka/client.key"),
+    Field("ssl_password", "text", None, "The password of that key.", "not-in-a-file-under-version-control", secret=True),
+    Field("ssl_check_hostname", "yes_no", True, "Whether a broker's certificate must name the broker.", "true"),
+    # The application and its topics
+    Field("app_id", "text", "mqlstream", "First part of the names of consumer groups and transactional ids.", "mqlstream-eu"),
+    Field("topic_prefix", "text", "mql.", "First part of every topic's name; may be empty.", "eu.mql."),
+    Field("partitions", "whole", 12, "Partitions of the internal topics, fixed when they are created.", "12", low=1, high=1_000),
+    Field("replication_factor", "whole", 3, "Copies of each partition; used by `topics apply`.", "3", low=1, high=100),
+    # The work
+    Field(
+        "definitions",
+        "texts",
+        (),
+        "Files or folders of definitions, in force until a version of that definition is pushed.",
+        "b2b-default.yaml",
+    ),
+    Field(
+        "commit_interval_ms",
+        "whole",
+        100,
+        "Longest time between the transactions of a task with work.",
+        "100",
+        low=1,
+        high=60_000,
+    ),
+    Field("publish_scores", "yes_no", False, "Whether the scores topic is written.", "true"),
+    Field("state_dir", "path", None, "Folder for local snapshots.", "/var/lib/mqlstream", default_text="a folder of the platform's choice"),
+    Field(
+        "http_bind",
+        "address",
+        "127.0.0.1:8080",
+        "Where metrics, health, lookups and web pages are served; [::1]:8080 for IPv6.",
+        "0.0.0.0:8080",
+    ),
+    # What comes in
+    Field(
+        "ingest.form_attributes",
+        "map",
+        {},
+        "Which field of a form fills which attribute of the lead; nothing is mapped by default.",
+        "job_title=title,company=company",
+    ),
+    Field(
+        "ingest.disposable_domains",
+        "texts",
+        (),
+        "Domains of throw-away email besides the shipped ones; one with ! in front is taken out.",
+        "trash.example,!notrash.example",
+    ),
+    Field(
+        "ingest.role_names",
+        "texts",
+        (),
+        "Names before the @ that belong to a role, besides the shipped ones; one with ! in front is taken out.",
+        "buyers,!office",
+    ),
+    Field(
+        "ingest.free_domains",
+        "texts",
+        (),
+        "Domains of free email besides the shipped ones; one with ! in front is taken out.",
+        "provider.example",
+    ),
+    # What goes out
+    Field("handoff.attributes", "texts", (), "Attributes of the lead that a handoff carries.", "title,company,company_size"),
+    Field("handoff.identity", "texts", ("email",), "What a handoff says about who the lead is: email, and attributes.", "email,first_name"),
+    Field("handoff.structured", "yes_no", False, "CloudEvents in structured mode (all in the value) instead of binary mode.", "true"),
+    Field(
+        "handoff.timeline_url",
+        "text",
+        None,
+        "Link to a lead's timeline that a handoff carries; {lead_id} is put in.",
+        "https://mql.acme.example/leads/{lead_id}",
+    ),
+)
+BY_NAME = {field.name: field for field in FIELDS}
+SECTIONS = frozenset(field.name.partition(".")[0] for field in FIELDS if "." in field.name)

@@ -1,0 +1,183 @@
+"""Where settings come from: variables, then a file, then defaults. The first that names a setting decides it."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import yaml
+
+from mqlstream.config.fields import BY_NAME, FIELDS, PREFIX, SECTIONS, Field
+from mqlstream.config.settings import HandoffSettings, IngestSettings, KafkaSettings, Settings
+from mqlstream.config.values import from_text, from_yaml, shown, text_of
+from mqlstream.errors import UsageError
+
+_VARIABLES = {field.variable: field for field in FIELDS}
+_SECRETS = {field.name for field in FIELDS if field.secret}
+_GROUPS = {"ingest": IngestSettings, "handoff": HandoffSettings}
+_KAFKA = frozenset(KafkaSettings.__dataclass_fields__)
+# Kubernetes puts such variables into every container that shares a namespace with a service named mqlstream or mqlstream-*.
+_SERVICE_LINK = re.compile(
+    PREFIX + r"([A-Z0-9_]+_)?(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PORT|PROTO|ADDR))?)?)"
+).fullmatch
+
+_Found = dict[str, tuple[Any, str]]  # setting -> value and where it came from
+
+
+def load(config_file: Path | None, environ: Mapping[str, str]) -> Settings:
+    """The effective settings of a file (if any) and an environment (`os.environ`, or a test's own).
+
+    An empty variable counts as not set. A secret may also be given as the path of a file that holds it, under its name
+    with ``_FILE`` (``_file`` in the file). Relative paths in a file start at that file's folder. Raises `UsageError`:
+    one line that says what was got, where, and what was expected.
+    """
+    found = _from_file(config_file) if config_file is not None else {}
+    found |= _from_variables(environ)
+    values = {}
+    origins = {}
+    for field in FIELDS:
+        values[field.name], origins[field.name] = found.get(field.name, (field.default, "default"))
+    if values["state_dir"] is None:
+        values["state_dir"] = state_dir(environ)
+    for name in ("ssl_cafile", "ssl_certfile", "ssl_keyfile", "state_dir"):
+        values[name] = Path(values[name]) if values[name] is not None else None
+    values["definitions"] = tuple(Path(path) for path in values["definitions"])
+    _check_together(values, origins)
+    return _settings(values, origins)
+
+
+def state_dir(environ: Mapping[str, str]) -> Path:
+    """Where this platform keeps the state of a user's programs."""
+    if environ.get("XDG_STATE_HOME"):
+        return Path(environ["XDG_STATE_HOME"]) / "mqlstream"
+    home = Path(environ.get("HOME") or "/")
+    if sys.platform == "darwin":
+        return home / "Library" / "Application Support" / "mqlstream"
+    return home / ".local" / "state" / "mqlstream"
+
+
+def _settings(values: Mapping[str, Any], origins: Mapping[str, str]) -> Settings:
+    plain: dict[str, Any] = {name: value for name, value in values.items() if "." not in name and name not in _KAFKA}
+    plain["kafka"] = KafkaSettings(**{name: values[name] for name in _KAFKA})
+    for section, group in _GROUPS.items():
+        inside = {name.removeprefix(section + "."): value for name, value in values.items() if name.startswith(section + ".")}
+        plain[section] = group(**{name: MappingProxyType(value) if isinstance(value, dict) else value for name, value in inside.items()})
+    return Settings(**plain, origins=MappingProxyType(dict(origins)))
+
+
+def _from_variables(environ: Mapping[str, str]) -> _Found:
+    found: _Found = {}
+    for variable in sorted(environ):
+        text = environ[variable]
+        if not variable.startswith(PREFIX) or not text:
+            continue
+        field = _VARIABLES.get(variable)
+        if field is not None:
+            value = from_text(field, text, variable)
+        else:
+            field = _VARIABLES.get(variable.removesuffix("_FILE"))
+            if field is None or not field.secret:
+                if _SERVICE_LINK(variable):
+                    continue
+                raise UsageError(f"{variable}: unknown setting" + _nearest(variable, _variable_names()))
+            if field.name in found:
+                raise UsageError(f"{variable}: {field.variable} is set too, expected one of them")
+            value = _secret(Path(text), variable)
+        found[field.name] = (value, variable)
+    return found
+
+
+def _variable_names() -> Iterator[str]:
+    for variable, field in _VARIABLES.items():
+        yield variable
+        if field.secret:
+            yield variable + "_FILE"
+
+
+def _from_file(path: Path) -> _Found:
+    found: _Found = {}
+    for name, value, line in _entries(path):
+        where = f"{path}:{line}: {name}"
+        field = BY_NAME.get(name)
+        if field is not None:
+            read = _anchored(field, from_yaml(field, value, where, path.parent), path.parent)
+        elif name.removesuffix("_file") in _SECRETS:
+            field = BY_NAME[name.removesuffix("_file")]
+            if not isinstance(value, str):
+                raise UsageError(f"{where}: got {shown(value)}, expected a path")
+            read = _secret(path.parent / value, where)
+        else:
+            known = [*BY_NAME, *(secret + "_file" for secret in _SECRETS)]
+            raise UsageError(f"{where}: unknown setting" + _nearest(name, known))
+        if field.name in found:
+            raise UsageError(f"{where}: given before at {found[field.name][1]}, expected once")
+        found[field.name] = (read, f"{path}:{line}")
+    return found
+
+
+def _anchored(field: Field, value: Any, folder: Path) -> Any:
+    if field.kind == "path":
+        return folder / value
+    return tuple(folder / entry for entry in value) if field.name == "definitions" else value
+
+
+def _entries(path: Path) -> Iterator[tuple[str, Any, int]]:
+    """Name, value and line of every setting in a file, keys of sections joined with a dot. Null values are left out."""
+    loader = yaml.SafeLoader(text_of(path, "--config"))
+    try:
+        root = loader.get_single_node()
+        if root is None:
+            return
+        if not isinstance(root, yaml.MappingNode):
+            raise UsageError(f"{path}:{root.start_mark.line + 1}: got no map, expected `name: value` lines")
+        for key, node in root.value:
+            if key.value in SECTIONS:
+                if node.tag == "tag:yaml.org,2002:null":
+                    continue
+                if not isinstance(node, yaml.MappingNode):
+                    raise UsageError(f"{path}:{key.start_mark.line + 1}: {key.value}: got no map, expected `name: value` lines below it")
+                pairs = [(f"{key.value}.{inner.value}", inner, below) for inner, below in node.value]
+            else:
+                pairs = [(str(key.value), key, node)]
+            for name, at, below in pairs:
+                value = loader.construct_object(below, deep=True)
+                if value is not None:
+                    yield name, value, at.start_mark.line + 1
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        at = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+        raise UsageError(f"{path}{at}: not YAML: {getattr(error, 'problem', None) or 'unreadable'}") from None
+    except (RecursionError, ValueError) as error:
+        raise UsageError(f"{path}: not usable YAML: {error}") from None
+
+
+def _secret(path: Path, where: str) -> str:
+    text = text_of(path, where).strip("\r\n")
+    if not text:
+        raise UsageError(f"{where}: {path} is empty, expected a secret")
+    return text
+
+
+def _check_together(values: Mapping[str, Any], origins: Mapping[str, str]) -> None:
+    """What no setting can know by itself: combinations that can't work, refused before anything is tried with them."""
+    protocol = values["security_protocol"]
+    if protocol.startswith("SASL_"):
+        for name in ("sasl_plain_username", "sasl_plain_password"):
+            if not values[name]:
+                raise UsageError(f"{BY_NAME[name].variable}: missing, expected with security_protocol {protocol}")
+    else:
+        for name in ("sasl_mechanism", "sasl_plain_username", "sasl_plain_password"):
+            if origins[name] != "default":
+                raise UsageError(f"{origins[name]}: {name} is set, expected MQLSTREAM_SECURITY_PROTOCOL SASL_SSL or SASL_PLAINTEXT with it")
+    if values["ssl_keyfile"] and not values["ssl_certfile"]:
+        raise UsageError(f"{origins['ssl_keyfile']}: ssl_keyfile is set, expected MQLSTREAM_SSL_CERTFILE with it")
+
+
+def _nearest(name: str, known: Any) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f" (did you mean {close[0]}?)" if close else "; `mqlstream config show` lists all there are"
