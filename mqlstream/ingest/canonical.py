@@ -186,9 +186,7 @@ def _form_fill(fields: dict[str, Any], lead: str | None, options: IngestOptions)
     if not filled or not options.form_attributes:
         return None
     found = {
-        attribute: value
-        for name, attribute in options.form_attributes.items()
-        if (value := filled.get(name)) is not None and value != ""
+        attribute: value for name, attribute in options.form_attributes.items() if (value := filled.get(name)) is not None and value != ""
     }
     return found or None
 

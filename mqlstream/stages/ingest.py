@@ -1,0 +1,121 @@
+"""The ingest stage: input records to events keyed by lead, unusable ones to the dead letters. Holds no table.
+
+What a record means is decided in `mqlstream.ingest`; this is the glue to the engine, and the counting.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from mqlstream import metrics
+from mqlstream.core.event import EARLIEST_MS, LATEST_MS, Event
+from mqlstream.core.outcome import Reason
+from mqlstream.engine.interfaces import Effects, Output, Record
+from mqlstream.ingest.canonical import canonical
+from mqlstream.ingest.results import DEFAULT_OPTIONS, UNKNOWN_KIND, Ignored, IngestOptions, Rejected
+from mqlstream.stages.dead_letter import dead_letter
+from mqlstream.topics import Topics
+from mqlstream.wire import encode, key_of, partition_of
+
+log = logging.getLogger(__name__)
+
+NAME = "ingest"
+MAX_SKEW_MS = 60_000  # how far one input is read ahead of another that still has records: more would make late events of many
+
+
+@dataclass(slots=True)
+class Counts:
+    """What came of a batch: (kind, outcome, reason) -> records, for those that end here. The rest went on to scoring."""
+
+    ended: dict[tuple[str, str, str], int] = field(default_factory=dict)
+
+    def add(self, kind: str, outcome: str, reason: str) -> None:
+        place = (kind, outcome, reason)
+        self.ended[place] = self.ended.get(place, 0) + 1
+
+
+class IngestStage:
+    """Reads all input topics; ``partitions`` is the number of partitions of every internal topic."""
+
+    name = NAME
+    max_skew_ms = MAX_SKEW_MS
+
+    def __init__(self, topics: Topics, partitions: int, options: IngestOptions = DEFAULT_OPTIONS) -> None:
+        self.topics = topics
+        self.partitions = partitions
+        self.options = options
+        self.inputs: Sequence[str] = topics.inputs
+        self.changelog = topics.ingest_positions
+        # Workers that map forms differently would make different events of the same record.
+        mapped = json.dumps(dict(options.form_attributes), sort_keys=True)
+        self.digest = hashlib.sha256(mapped.encode()).hexdigest()[:16] if options.form_attributes else ""
+
+    def processor(self, task: int) -> IngestProcessor:
+        return IngestProcessor(self)
+
+
+class IngestProcessor:
+    """One task of the stage. Without memory: there is nothing to restore, and nothing waits."""
+
+    def __init__(self, stage: IngestStage) -> None:
+        self._stage = stage
+
+    def restore(self, key: bytes, value: bytes | None) -> None:
+        """The stage keeps nothing but its position, which is the engine's own."""
+
+    def due_ms(self) -> int | None:
+        return None
+
+    def process(self, records: Sequence[Record], wall_ms: int | None) -> Effects:
+        """One output for each record that is an event of a lead or a dead letter; counts in ``note``."""
+        effects = Effects(note=Counts())
+        kinds = self._stage.topics.kinds
+        options = self._stage.options
+        partitions = self._stage.partitions
+        lead_events = self._stage.topics.lead_events
+        put = effects.outputs.append
+        for record in records:
+            timestamp: int | None = record.timestamp
+            if timestamp is not None and not EARLIEST_MS <= timestamp < LATEST_MS:
+                timestamp = None  # a broken clock at the source; the broker would delete such a record at once
+            try:
+                topic = record.topic
+                result = canonical(record.value, kind=kinds.get(topic), source=topic, record_ms=timestamp, options=options)
+                if type(result) is Event:
+                    key = key_of(result.lead)
+                    put(Output(lead_events, key, encode(result), (), partition_of(key, partitions), timestamp))
+                else:
+                    self._end(record, result, effects)
+            except Exception as error:  # a defect of ours: this record goes aside, the others go on
+                self._fail(record, error, effects)
+        return effects
+
+    def committed(self, effects: Effects) -> None:
+        """Count what ended here, now that it is in the log."""
+        for (kind, outcome, reason), count in effects.note.ended.items():
+            metrics.EVENTS.labels(kind=kind, outcome=outcome, reason=reason).inc(count)
+            if outcome == "rejected":
+                metrics.DEAD_LETTERS.labels(reason=reason).inc(count)
+
+    def _end(self, record: Record, result: Event | Ignored | Rejected, effects: Effects) -> None:
+        assert not isinstance(result, Event)
+        if isinstance(result, Rejected):
+            effects.outputs.append(dead_letter(self._stage.topics.dead_letters, NAME, record, result.reason, result.detail))
+        effects.note.add(result.kind, result.outcome.name, result.reason.value)
+
+    def _fail(self, record: Record, error: Exception, effects: Effects) -> None:
+        kind = self._stage.topics.kinds.get(record.topic, UNKNOWN_KIND)
+        failure = f"{type(error).__module__}.{type(error).__qualname__}"
+        effects.outputs.append(
+            dead_letter(self._stage.topics.dead_letters, NAME, record, Reason.FAILED, f"{failure}: {error}", failure=failure)
+        )
+        if not any(reason == Reason.FAILED.value for _, _, reason in effects.note.ended):  # one line a batch is enough
+            at = traceback.extract_tb(error.__traceback__)[-1]
+            place = f"{at.filename}:{at.lineno}"
+            log.error("%s [%d] offset %d: %s at %s; now a dead letter", record.topic, record.partition, record.offset, failure, place)
+        effects.note.add(kind, "rejected", Reason.FAILED.value)
