@@ -1,0 +1,117 @@
+"""`mqlstream topics`: the declared topics against a cluster's. The work is in `mqlstream.topics`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from mqlstream.cli.output import emit, format_option
+from mqlstream.config import Settings, load
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+_COLUMNS = ("topic", "what", "declared", "actual", "action", "note")
+
+
+def _config_option(command: _Command) -> _Command:
+    option = click.option(
+        "--config", "config_file", type=click.Path(path_type=Path), metavar="F", help="Settings file (YAML); variables win over it."
+    )
+    return option(command)
+
+
+@click.group()
+def command() -> None:
+    """Compare the declared topics with the cluster's, create them, or export the declaration.
+
+    \b
+    Example:
+      mqlstream topics plan && mqlstream topics apply
+    """
+
+
+@command.command()
+@_config_option
+@format_option
+def plan(config_file: Path | None, format_: str) -> int:
+    """Print what differs between the declaration and the cluster; exit 1 if anything has to be done.
+
+    \b
+    What would be done:
+      create   the topic is missing
+      alter    a setting of the topic differs
+      by hand  differs, and changing it could lose data: yours to decide
+      leave    differs, and may: nothing to do
+
+    \b
+    Example:
+      mqlstream topics plan --config mqlstream.yaml
+    """
+    from mqlstream.topics import cluster
+
+    differences = asyncio.run(cluster.plan(_settings(config_file)))
+    _print(differences, format_)
+    waiting = [difference for difference in differences if difference.action != cluster.LEAVE]
+    if not waiting:
+        click.echo("All topics are as declared.", err=True)
+    return 1 if waiting else 0
+
+
+@command.command()
+@_config_option
+@format_option
+def apply(config_file: Path | None, format_: str) -> int:
+    """Create missing topics and alter settings that differ. Deletes nothing and changes no partition count.
+
+    Prints what was done; exit 1 if something is left that has to be put right by hand.
+
+    \b
+    Example:
+      MQLSTREAM_REPLICATION_FACTOR=1 mqlstream topics apply
+    """
+    from mqlstream.topics import cluster
+
+    done, left = asyncio.run(cluster.apply(_settings(config_file)))
+    by_hand = [difference for difference in left if difference.action == cluster.BY_HAND]
+    _print([*done, *by_hand], format_)
+    created = sum(difference.action == cluster.CREATE for difference in done)
+    click.echo(f"{created} topics created, {len(done) - created} settings changed, {len(by_hand)} left to you.", err=True)
+    return 1 if by_hand else 0
+
+
+@command.command()
+@_config_option
+@click.option("--as", "as_", type=click.Choice(("strimzi", "asyncapi", "script")), required=True, help="The format to print.")
+@click.option("--cluster", default="kafka", show_default=True, help="With strimzi: the name of the Kafka resource.")
+def export(config_file: Path | None, as_: str, cluster: str) -> None:
+    """Print the declared topics as Strimzi resources, as an AsyncAPI document or as a shell script.
+
+    \b
+    Example:
+      mqlstream topics export --as strimzi > topics.yaml
+    """
+    from mqlstream.topics import export as formats
+
+    settings = load(config_file, os.environ)
+    if as_ == "strimzi":
+        click.echo(formats.strimzi(settings, cluster), nl=False)
+    elif as_ == "asyncapi":
+        click.echo(formats.asyncapi(settings), nl=False)
+    else:
+        click.echo(formats.script(settings), nl=False)
+
+
+def _settings(config_file: Path | None) -> Settings:
+    # The client logs every failed attempt; what matters of it is in our own error.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    return load(config_file, os.environ)
+
+
+def _print(differences: Sequence[Any], format_: str) -> None:
+    emit([asdict(difference) for difference in differences], format_, columns=_COLUMNS)
