@@ -98,6 +98,10 @@ class Refused(Exception):
     """The broker will never take this record (too large, invalid); the text says which record and why."""
 
 
+class TryAgain(Exception):
+    """This commit failed, but the next attempt will be made differently and may go through."""
+
+
 class TooLate(Exception):
     """A position lies outside its partition: records were deleted before they were read, or the topic is another one."""
 
@@ -116,7 +120,7 @@ class Writer(Protocol):
     """The transactional producer of one task. After any exception it is of no use any more and is closed."""
 
     async def commit(self, commit: Commit) -> None:
-        """Write it all or nothing. Raises `Fenced`, `Refused`, or anything else when the result is unknown."""
+        """Write it all or nothing. Raises `Fenced`, `Refused`, `TryAgain`, or anything else when the result is unknown."""
 
     async def close(self) -> None:
         """Let go of it, in bounded time; a transaction still open is left for the broker, or a successor, to abort."""

@@ -1,0 +1,189 @@
+"""The transactional producer of one task on Kafka: `KafkaWriter` writes a `Commit` as one transaction.
+
+Everything goes out in batches that are built here, one or more for each partition: a future and a turn of the event
+loop for each batch instead of each record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import (
+    InvalidProducerEpoch,
+    InvalidTimestampError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    ProducerClosed,
+    ProducerFenced,
+    RecordListTooLargeError,
+)
+from aiokafka.partitioner import DefaultPartitioner
+
+from mqlstream.engine.interfaces import Commit, Fenced, Headers, Output, Partition, Refused, TryAgain
+
+log = logging.getLogger(__name__)
+
+_BATCH_BYTES = 512 * 1024  # below the megabyte that brokers take unless told otherwise
+_RECORD_BYTES = 64  # a record's framing, generously
+_START_S = 60.0
+_CLOSE_S = 5.0
+_partition_of = DefaultPartitioner()
+
+
+class _Batch:
+    """A batch on its way: what it holds, for the message should the broker refuse it."""
+
+    __slots__ = ("builder", "size", "where")
+
+    def __init__(self, where: Partition, builder: Any) -> None:
+        self.where = where
+        self.builder = builder
+        self.size = 0
+
+
+class KafkaWriter:
+    """Implements `mqlstream.engine.interfaces.Writer`. ``batch_bytes``: by topic, limits learned from refusals; shared."""
+
+    def __init__(self, kafka: Mapping[str, Any], transactional_id: str, group: str, batch_bytes: dict[str, int]) -> None:
+        self._group = group
+        self._batch_bytes = batch_bytes
+        self._clean = False  # no transaction is open, nothing is on its way
+        self._producer = AIOKafkaProducer(
+            **kafka,
+            transactional_id=transactional_id,
+            transaction_timeout_ms=10_000,
+            retry_backoff_ms=5,  # the broker asks for a retry when a produce follows closely on a transaction's end
+            linger_ms=0,
+            max_batch_size=_BATCH_BYTES,
+            max_request_size=2**23,  # what is too large is for the broker to say
+        )
+
+    async def start(self) -> None:
+        """Take the transactional id over: fences older producers and ends their transactions."""
+        try:
+            async with asyncio.timeout(_START_S):
+                await self._producer.start()
+        except BaseException:
+            await self.close()
+            raise
+        self._clean = True
+
+    async def commit(self, commit: Commit) -> None:
+        """Write it all or nothing. Raises `Fenced`, `Refused`, `TryAgain`, or anything else when the result is unknown."""
+        producer = self._producer
+        self._clean = False
+        sent: list[tuple[_Batch, asyncio.Future[Any]]] = []
+        try:
+            await producer.begin_transaction()
+            for batch in await self._batches(commit):
+                future = await producer.send_batch(batch.builder, batch.where[0], partition=batch.where[1])
+                future.add_done_callback(_seen)
+                sent.append((batch, future))
+            await producer.send_offsets_to_transaction(dict(commit.offsets), self._group)
+            await asyncio.wait([future for _, future in sent])
+            # The client would commit even when a batch failed: every single one has to be looked at.
+            self._raise_first(sent)
+            await producer.commit_transaction()
+        except (ProducerFenced, InvalidProducerEpoch) as error:
+            self._raise_first(sent)
+            raise Fenced(str(error)) from error
+        except KafkaError:
+            self._raise_first(sent)
+            raise
+        self._clean = True
+
+    async def close(self) -> None:
+        """Let go of it, in bounded time; a transaction still open is left for the broker, or a successor, to abort."""
+        producer = self._producer
+        try:
+            async with asyncio.timeout(_CLOSE_S):
+                if not self._clean:
+                    await self._abandon()
+                await producer.stop()
+        except Exception as error:
+            log.debug("closing a producer: %s", error)
+            await producer.client.close()
+
+    async def _abandon(self) -> None:
+        """Without a broker the client would wait for it for ever, to send what nobody wants any more."""
+        producer = self._producer
+        producer._message_accumulator.fail_all(ProducerClosed())
+        sender = producer._sender.sender_task
+        while sender is not None and not sender.done():
+            sender.cancel()  # again and again: it waits for its own tasks, one after the other
+            await asyncio.wait([sender], timeout=0.05)
+        waiter = producer._txn_manager._transaction_waiter
+        if waiter is not None and waiter.done() and not waiter.cancelled():
+            waiter.exception()  # seen: nobody else will look at it
+
+    async def _batches(self, commit: Commit) -> list[_Batch]:
+        now_ms = time.time_ns() // 1_000_000
+        batches: list[_Batch] = []
+        records = ((key, value, now_ms, ()) for key, value in commit.records)
+        self._fill(batches, commit.changelog, records)
+        by_partition: dict[Partition, list[Output]] = defaultdict(list)
+        for output in commit.outputs:
+            partition = output.partition
+            if partition is None:
+                partitions = sorted(await self._producer.partitions_for(output.topic))
+                partition = _partition_of(output.key, partitions, partitions)
+            by_partition[output.topic, partition].append(output)
+        for where, outputs in by_partition.items():
+            self._fill(batches, where, ((o.key, o.value, now_ms if o.timestamp is None else o.timestamp, o.headers) for o in outputs))
+        return batches
+
+    def _fill(
+        self, batches: list[_Batch], where: Partition, records: Iterable[tuple[bytes | None, bytes | None, int, Headers]]
+    ) -> None:
+        limit = self._batch_bytes.get(where[0], _BATCH_BYTES)
+        batch = _Batch(where, self._producer.create_batch())
+        batches.append(batch)
+        append = batch.builder.append
+        size = 0
+        for key, value, timestamp_ms, headers in records:
+            more = len(key or b"") + len(value or b"") + _RECORD_BYTES
+            if headers:
+                more += sum(len(name) + len(content) for name, content in headers) + 8 * len(headers)
+            # The builder takes any first record, however large, and nothing more once it is full.
+            if (size and size + more > limit) or append(timestamp=timestamp_ms, key=key, value=value, headers=headers) is None:
+                batch = _Batch(where, self._producer.create_batch())
+                batches.append(batch)
+                append = batch.builder.append
+                size = 0
+                append(timestamp=timestamp_ms, key=key, value=value, headers=headers)
+            size += more
+            batch.size = size
+
+    def _raise_first(self, sent: list[tuple[_Batch, asyncio.Future[Any]]]) -> None:
+        """Raise the first failure among the batches, in our terms."""
+        failed = [(batch, future.exception()) for batch, future in sent if future.done() and not future.cancelled()]
+        for batch, error in failed:
+            if isinstance(error, ProducerFenced | InvalidProducerEpoch):
+                raise Fenced(str(error)) from error
+            if isinstance(error, MessageSizeTooLargeError | RecordListTooLargeError | InvalidTimestampError):
+                self._refused(batch, error)
+        for _, error in failed:
+            if error is not None:
+                raise error
+
+    def _refused(self, batch: _Batch, error: BaseException | None) -> None:
+        topic, partition = batch.where
+        count = batch.builder.record_count()
+        if count > 1 and isinstance(error, MessageSizeTooLargeError | RecordListTooLargeError):
+            self._batch_bytes[topic] = limit = max(1, batch.size // 4)
+            raise TryAgain(f"{topic} takes no batch of {batch.size} bytes; from now on {limit}") from error
+        what = f"a record of about {batch.size} bytes" if count == 1 else f"{count} records of about {batch.size} bytes"
+        raise Refused(f"{topic}[{partition}] refuses {what}: {type(error).__name__}; see the topic's max.message.bytes") from error
+
+
+
+def _seen(future: asyncio.Future[Any]) -> None:
+    """Or the event loop would complain of a failure that nobody asked for, as after a timeout."""
+    if not future.cancelled():
+        future.exception()

@@ -1,0 +1,357 @@
+"""One task: partition i of a stage's inputs, from taking it over to letting it go.
+
+Taking over: start the transactional producer, which fences any older owner; restore the changelog; only then look at
+the position in it, and read on from there. Then one transaction for each batch: table, outputs, position, offsets.
+After any error the task drops producer and memory, pauses, and takes over afresh: it never goes on inside a transaction
+whose result is unknown. Which tasks a worker has is the runner's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import random
+import traceback
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from mqlstream.engine.inbox import Inbox
+from mqlstream.engine.interfaces import (
+    Broker,
+    Commit,
+    Effects,
+    Fenced,
+    Partition,
+    Processor,
+    Record,
+    Refused,
+    Source,
+    Stage,
+    TooLate,
+    TryAgain,
+    Writer,
+)
+from mqlstream.engine.status import Monitor, Options, TaskState, TaskStatus
+
+log = logging.getLogger(__name__)
+
+_POSITION_PREFIX = b"\x00position/"  # keys of the engine's own in a changelog; other keys belong to the processor
+_STUCK_LOG_S = 60.0
+_HELD_POLL_S = 1.0
+
+
+class ProcessorFailed(Exception):
+    """An exception came out of `Processor.process`. The text names type and place, never the data it was about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Which task this is, and where its things are."""
+
+    stage: Stage
+    task: int
+    inputs: Sequence[Partition]
+    changelog: Partition
+    app_id: str
+    group: str
+
+    @property
+    def name(self) -> str:
+        """``score[3]``, for logs."""
+        return f"{self.stage.name}[{self.task}]"
+
+    @property
+    def transactional_id(self) -> str:
+        """One for each task: a successor fences by it."""
+        return f"{self.app_id}-{self.stage.name}-{self.task}"
+
+    @property
+    def position_key(self) -> bytes:
+        """Of the record that keeps the position."""
+        return _POSITION_PREFIX + f"{self.stage.name}/{self.task}".encode()
+
+
+class Task:
+    """Runs until `stop`; what goes wrong meanwhile is logged, shown in `status`, and tried again."""
+
+    def __init__(self, work: Work, broker: Broker, source: Source, options: Options, monitor: Monitor) -> None:
+        self.work = work
+        self._broker = broker
+        self._source = source
+        self._options = options
+        self._monitor = monitor
+        self._inbox: Inbox | None = None
+        self._stopping = False
+        self._wake = asyncio.Event()
+        self._run: asyncio.Task[None] | None = None
+        self._working = False  # between taking over and letting go: `stop` lets the batch end
+        self._got_to_work = False
+        self._state = TaskState.ASSIGNED
+        self._reason = ""
+        self._remaining = 0
+        self._committed: dict[Partition, int] = {}
+        self._next_commit_s = 0.0
+        self._last_commit_s = 0.0
+        self._failures = Failures(work, options)
+        self._enter(TaskState.ASSIGNED)
+
+    def start(self) -> None:
+        """Begin, in the background."""
+        self._run = asyncio.create_task(self._attempts(), name=f"task {self.work.name}")
+
+    def move(self, source: Source) -> None:
+        """The worker has a new membership: read on from there. Producer, table and position stay as they are."""
+        self._source = source
+        if self._inbox is not None:
+            source.attach(self._inbox)
+
+    async def stop(self) -> None:
+        """Finish and commit the running batch, close the producer. Not longer than the time for draining, then by force."""
+        self._stopping = True
+        self._wake.set()
+        if self._inbox is not None:
+            self._inbox.arrived.set()
+        if self._run is None:
+            return
+        if not self._working:
+            self._run.cancel()
+        _, late = await asyncio.wait([self._run], timeout=self._options.drain_timeout_ms / 1000)
+        if late:
+            log.warning("%s: its batch did not end within %d ms; given up", self.work.name, self._options.drain_timeout_ms)
+            self._run.cancel()
+            await asyncio.wait([self._run], timeout=self._options.drain_timeout_ms / 1000)
+        self._monitor.task_state(self.work.stage.name, self.work.task, None)
+        for topic, partition in self.work.inputs:
+            self._monitor.lag(self.work.stage.name, topic, partition, None)
+
+    def status(self) -> TaskStatus:
+        """How it does, now."""
+        return TaskStatus(self.work.task, self._state, self._remaining, self._reason, {t: lag for (t, _), lag in self._lag().items()})
+
+    def report_lag(self) -> None:
+        """Tell the monitor."""
+        for (topic, partition), lag in self._lag().items():
+            self._monitor.lag(self.work.stage.name, topic, partition, lag)
+
+    def _lag(self) -> dict[Partition, int]:
+        if self._inbox is None:
+            return {}
+        known = ((each.where, each.highwater) for each in self._inbox.inputs.values())
+        return {where: max(0, end - self._committed.get(where, 0)) for where, end in known if end is not None}
+
+    def _enter(self, state: TaskState, reason: str = "") -> None:
+        self._state, self._reason = state, reason
+        self._monitor.task_state(self.work.stage.name, self.work.task, state)
+
+    async def _attempts(self) -> None:
+        while not self._stopping:
+            self._got_to_work = False
+            try:
+                await self._attempt()
+            except Exception as error:
+                self._monitor.failure(self.work.stage.name, self.work.task)
+                state, reason, pause_s = self._failures.note(error, self._committed, self._got_to_work)
+                self._enter(state, reason)
+                self._wake.clear()
+                if not self._stopping:
+                    await _wait(self._wake, pause_s)
+
+    async def _attempt(self) -> None:
+        if not self._failures.stuck_at_work:
+            self._enter(TaskState.FENCING)
+        writer = await self._broker.writer(self.work.transactional_id, self.work.group)
+        try:
+            if not self._failures.stuck_at_work:
+                self._enter(TaskState.RESTORING)
+            processor = self.work.stage.processor(self.work.task)
+            stored = await self._restore(processor)
+            inbox = await self._open(stored)
+            self._inbox = inbox
+            self._source.attach(inbox)
+            try:
+                if not self._failures.stuck_at_work:  # else it has to get past that place first
+                    self._enter(TaskState.RUNNING)
+                self._working = self._got_to_work = True
+                await self._work(processor, inbox, writer)
+            finally:
+                self._working = False
+                self._inbox = None
+                self._source.detach(inbox)
+        finally:
+            self._remaining = 0
+            await writer.close()
+
+    async def _restore(self, processor: Processor) -> dict[str, int]:
+        stage, task, own = self.work.stage.name, self.work.task, self.work.position_key
+        position: bytes | None = None
+        async with aclosing(self._broker.restore(self.work.changelog)) as chunks:
+            async for chunk in chunks:
+                for key, value in chunk.records:
+                    if not key.startswith(_POSITION_PREFIX):
+                        processor.restore(key, value)
+                    elif key == own:  # a changelog partition may serve several tasks
+                        position = value
+                self._remaining = chunk.remaining
+                self._monitor.restoring(stage, task, chunk.remaining)
+        self._monitor.restoring(stage, task, 0)
+        return dict(json.loads(position)) if position else {}
+
+    async def _open(self, stored: dict[str, int]) -> Inbox:
+        """An inbox at the stored position; a partition without one begins at its first record.
+
+        The group's offsets are not looked at: they can expire or be reset by hand, and state and position must not part.
+        """
+        bounds = await self._source.bounds(self.work.inputs)
+        positions = {}
+        for where in self.work.inputs:
+            (first, end), position = bounds[where], stored.get(where[0])
+            if position is None:
+                position = first
+            elif position > end:
+                raise TooLate(
+                    f"{where[0]}[{where[1]}] ends at offset {end}, but the position in {self.work.changelog[0]} is {position}: "
+                    "expected the topic that was read before; was it deleted and created again?"
+                )
+            elif position < first:
+                log.error("%s: %s[%d] begins at offset %d, %d offsets deleted unread", self.work.name, *where, first, first - position)
+                position = first
+            positions[where] = position
+        self._committed = dict(positions)
+        options = self._options
+        skew_ms = int(getattr(self.work.stage, "max_skew_ms", 0))
+        return Inbox(positions, batch_records=options.batch_records, max_skew_ms=skew_ms, hold_ms=options.hold_ms)
+
+    async def _work(self, processor: Processor, inbox: Inbox, writer: Writer) -> None:
+        now = asyncio.get_running_loop().time
+        while await self._until_due(processor, inbox):
+            began_s = now()
+            batch = inbox.take(self._options.batch_records, int(began_s * 1000))
+            wall_ms = self._broker.wall_ms() if inbox.caught_up() else None
+            positions = inbox.positions()
+            if batch or (wall_ms is not None and _due(processor, wall_ms)):
+                effects = self._process(processor, batch, wall_ms)
+            elif positions != self._committed:
+                effects = Effects()  # the position moved over a gap
+            else:
+                continue  # records that are held back
+            processed_s = now()
+            if effects.changelog or effects.outputs or positions != self._committed:
+                self._next_commit_s = began_s + self._options.commit_interval_ms / 1000
+                async with asyncio.timeout(self._options.commit_timeout_ms / 1000):
+                    await writer.commit(self._transaction(effects, positions))
+                self._last_commit_s = now()
+            processor.committed(effects)
+            self._committed = positions
+            self._failures.forget()
+            if self._state is not TaskState.RUNNING:
+                self._enter(TaskState.RUNNING)
+            counts = Counter(record.topic for record in batch) if len(inbox.inputs) > 1 else {self.work.inputs[0][0]: len(batch)}
+            self._monitor.batch(self.work.stage.name, self.work.task, counts, processed_s - began_s, now() - began_s)
+
+    async def _until_due(self, processor: Processor, inbox: Inbox) -> bool:
+        """Wait until there is something to do and the time has come for it; False: stop.
+
+        A task that was idle commits at once; a busy one once an interval, or when a full batch waits: so quiet
+        streams have low latency, and busy ones large transactions.
+        """
+        now = asyncio.get_running_loop().time
+        while not self._stopping:
+            inbox.arrived.clear()
+            wait_s: float | None
+            if inbox.failed:
+                return True  # taking from it raises the reason
+            if inbox.held:
+                wait_s = _HELD_POLL_S
+            elif inbox.waiting:
+                wait_s = 0.0 if inbox.waiting >= self._options.batch_records else self._next_commit_s - now()
+            else:
+                wait_s = self._idle_s(processor, inbox, now())
+            if wait_s is not None and wait_s <= 0:
+                return True
+            if not await _wait(inbox.arrived, wait_s) and inbox.held:
+                return True
+        return False
+
+    def _idle_s(self, processor: Processor, inbox: Inbox, now_s: float) -> float | None:
+        """Seconds until something must be done if no record comes: a timer, or a position that moved over a gap."""
+        waits = []
+        if inbox.positions() != self._committed:
+            waits.append(self._last_commit_s + self._options.position_interval_ms / 1000 - now_s)
+        due_ms = processor.due_ms() if inbox.caught_up() else None
+        if due_ms is not None:
+            waits.append(max((due_ms - self._broker.wall_ms()) / 1000, self._next_commit_s - now_s))
+        return min(waits, default=None)
+
+    def _process(self, processor: Processor, batch: Sequence[Record], wall_ms: int | None) -> Effects:
+        try:
+            return processor.process(batch, wall_ms)
+        except Exception as error:
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            place = f"{frame.filename}:{frame.lineno} in {frame.name}"
+            records = f"{batch[0].topic}[{batch[0].partition}] from offset {batch[0].offset}" if batch else "timers"
+            raise ProcessorFailed(f"{type(error).__name__} at {place}, on {len(batch)} records: {records}") from error
+
+    def _transaction(self, effects: Effects, positions: dict[Partition, int]) -> Commit:
+        position = json.dumps({topic: offset for (topic, _), offset in positions.items()}, separators=(",", ":")).encode()
+        return Commit(self.work.changelog, [*effects.changelog, (self.work.position_key, position)], effects.outputs, positions)
+
+
+class Failures:
+    """Counts a task's failures in a row, decides how long it pauses, and logs: each once, a stuck task once a minute."""
+
+    def __init__(self, work: Work, options: Options) -> None:
+        self.stuck_at_work = False  # until a batch goes through; fencing and restoring again are no progress
+        self._work = work
+        self._options = options
+        self._last: tuple[object, ...] = ()
+        self._same = 0
+        self._row = 0
+        self._logged_s = -_STUCK_LOG_S
+
+    def forget(self) -> None:
+        """A batch went through."""
+        self._last, self._same, self._row, self.stuck_at_work = (), 0, 0, False
+
+    def note(self, error: Exception, positions: dict[Partition, int], at_work: bool) -> tuple[TaskState, str, float]:
+        """The state the task is in now, the reason in one line, and the pause in seconds."""
+        options = self._options
+        kind = (type(error), *sorted(positions.items()))
+        self._same = self._same + 1 if kind == self._last else 1
+        self._last = kind
+        self._row += 1
+        local = isinstance(error, Refused | TooLate | TryAgain | ProcessorFailed)
+        reason = str(error) if local or isinstance(error, Fenced) else f"{type(error).__name__}: {error}".rstrip(": ")
+        pause_s = min(options.backoff_max_ms, options.backoff_ms * 2 ** min(self._row - 1, 16)) / 1000 * random.uniform(0.5, 1.0)
+        if at_work and not local:
+            # A commit failed for a reason that lies outside: perhaps this worker was away, and its eviction from the group
+            # is on its way to it. It must not fence its successor: pause for longer than a heartbeat takes.
+            pause_s = max(pause_s, options.fenced_backoff_ms / 1000 * random.uniform(1.0, 1.5))
+        if isinstance(error, Fenced):
+            log.warning("%s: another worker took the task over (%s); starting afresh unless it was reassigned", self._work.name, reason)
+            return TaskState.WAITING, reason, pause_s
+        if not isinstance(error, Refused | TooLate) and self._same < options.stuck_after:
+            log.warning("%s: %s; starting afresh in %.1f s", self._work.name, reason, pause_s)
+            return TaskState.WAITING, reason, pause_s
+        self.stuck_at_work = at_work
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._logged_s >= _STUCK_LOG_S:
+            self._logged_s = now_s
+            log.error("%s is stuck: %s; the batch is not committed, trying again until it can be", self._work.name, reason)
+        return TaskState.STUCK, reason, pause_s
+
+
+def _due(processor: Processor, wall_ms: int) -> bool:
+    due_ms = processor.due_ms()
+    return due_ms is not None and due_ms <= wall_ms
+
+
+async def _wait(event: asyncio.Event, timeout_s: float | None) -> bool:
+    """Whether the event was set before the timeout (None: no timeout)."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await event.wait()
+    except TimeoutError:
+        return False
