@@ -16,52 +16,58 @@ def derive(body: dict[str, Any], url: str) -> None:
     parameters without that prefix. ``query`` and ``utm`` are left out when empty. An explicit ``query`` is also what
     ``utm`` is read from.
     """
-    host, path, query_text = split(url)
-    if body.get("host") is None and host:
+    host, path, text = split(url)
+    if host and body.get("host") is None:
         body["host"] = host
     if body.get("path") is None:
         body["path"] = path
     query = body.get("query")
-    if query is None and query_text:
-        query = parameters(query_text)
-        body["query"] = query
-    if query and body.get("utm") is None:
-        utm = {name[4:]: value for name, value in query.items() if name.startswith("utm_") and len(name) > 4}
+    if query is None:
+        if not text:
+            return
+        query = body["query"] = parameters(text)
+        if "utm_" not in text and "%" not in text:
+            return
+    if body.get("utm") is None:
+        utm = {name[4:]: value for name, value in query.items() if name[:4] == "utm_" and len(name) > 4}
         if utm:
             body["utm"] = utm
 
 
 def split(url: str) -> tuple[str, str, str]:
     """Host, path and query text of an absolute or relative url; a text that is no url is all path."""
-    rest, _, _ = url.strip().partition("#")
-    rest, _, query = rest.partition("?")
-    scheme, found, tail = rest.partition("://")
-    if found and "/" not in scheme:
-        rest = tail
-    elif rest.startswith("//"):
-        rest = rest[2:]
-    else:
+    rest = url.strip()
+    query = ""
+    if "#" in rest:
+        rest = rest.partition("#")[0]
+    if "?" in rest:
+        rest, _, query = rest.partition("?")
+    scheme, found, tail = rest.partition("//")
+    if not found or (scheme and (scheme[-1] != ":" or "/" in scheme)):
         return "", rest or "/", query
-    authority, slash, path = rest.partition("/")
-    return _host(authority), slash + path or "/", query
+    host, slash, path = tail.partition("/")
+    if "@" in host or ":" in host:
+        host = _without_user_and_port(host)
+    return host.lower(), slash + path or "/", query
 
 
-def _host(authority: str) -> str:
+def _without_user_and_port(authority: str) -> str:
     host = authority.rpartition("@")[2]
     if host.startswith("["):  # an IPv6 address; its colons are no port
-        return host[1:].partition("]")[0].lower()
-    return host.partition(":")[0].lower()
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0]
 
 
 def parameters(text: str) -> dict[str, str]:
-    """The parameters of a query, the last value of each name; at most `MAX_PARAMETERS` of them are read."""
+    """The parameters of a query, decoded, the last value of each name; at most `MAX_PARAMETERS` of them are read."""
+    pairs = text.split("&", MAX_PARAMETERS)
+    del pairs[MAX_PARAMETERS:]
+    encoded = "%" in text or "+" in text
     found: dict[str, str] = {}
-    for pair in text.split("&", MAX_PARAMETERS)[:MAX_PARAMETERS]:
-        if pair:
-            name, _, value = pair.partition("=")
-            found[_decoded(name)] = _decoded(value)
+    for pair in pairs:
+        name, _, value = pair.partition("=")
+        if encoded:
+            name, value = unquote_plus(name), unquote_plus(value)
+        if name:
+            found[name] = value
     return found
-
-
-def _decoded(text: str) -> str:
-    return unquote_plus(text) if "%" in text or "+" in text else text
