@@ -19,7 +19,7 @@ LATEST_MS = 4_102_444_800_000  # 2100-01-01T00:00:00Z, exclusive
 DAY_MS = 86_400_000
 
 
-class Event(msgspec.Struct, frozen=True, omit_defaults=True):
+class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One canonical event.
 
     ``time`` is the event's own time in epoch milliseconds. ``body`` holds every other field of the input as it came

@@ -23,7 +23,7 @@ FACTS_COLLAPSE = 8
 NEVER = -1
 
 
-class Entry(msgspec.Struct, array_like=True):
+class Entry(msgspec.Struct, array_like=True, gc=False):
     """One event in the ledger. ``source`` indexes `LeadState.sources`; ``values`` follow the program's layout of the kind.
 
     ``seq`` counts the lead's events in order of arrival: what was known when.
@@ -35,7 +35,7 @@ class Entry(msgspec.Struct, array_like=True):
     kind: int
     seq: int
     flags: int
-    values: Any
+    values: tuple[Any, ...]
 
 
 class Fact(msgspec.Struct, array_like=True):

@@ -17,14 +17,19 @@ Key = tuple[int, str, str]
 
 
 class Ledger:
-    """The entries of a `LeadState`, with what is needed to place the next one quickly."""
+    """The entries of a `LeadState`, with what is needed to place the next one quickly.
+
+    Entries are found by the id of their event; only where two sources use one id, by (id, index of the source) too.
+    """
 
     __slots__ = ("_counts", "_day", "_known", "per_day", "state")
 
     def __init__(self, state: LeadState, per_day: int) -> None:
         self.state = state
         self.per_day = per_day
-        self._known = {(entry.id, entry.source): entry for entry in state.entries}
+        self._known: dict[str | tuple[str, int], Entry] = {}
+        for entry in state.entries:
+            self._remember(entry)
         self._day = -1  # the day that _counts counts: the newest one
         self._counts: dict[int, int] = {}
         if state.entries:
@@ -44,6 +49,9 @@ class Ledger:
 
     def find(self, event_id: str, source: int) -> Entry | None:
         """The entry of an event that is in the ledger."""
+        found = self._known.get(event_id)
+        if found is None or found.source == source:
+            return found
         return self._known.get((event_id, source))
 
     def add(self, entry: Entry) -> tuple[Reason, bool]:
@@ -63,7 +71,7 @@ class Ledger:
                 return Reason.FLOOD, False
             self._counts[entry.kind] = count + 1
             entries.append(entry)
-            self._known[entry.id, entry.source] = entry
+            self._remember(entry)
             return Reason.NONE, True
         return self._insert(entry, day), False
 
@@ -75,9 +83,9 @@ class Ledger:
             if self.key(entry) > self.key(last):
                 return Reason.FLOOD
             entries.remove(last)
-            del self._known[last.id, last.source]
+            self._forget(last)
         insort(entries, entry, key=self.key)
-        self._known[entry.id, entry.source] = entry
+        self._remember(entry)
         self._recount(entries[-1].time // DAY_MS)
         return Reason.NONE
 
@@ -92,8 +100,23 @@ class Ledger:
         entries = self.state.entries
         low = bisect_left(entries, time_ms, key=_time)
         for entry in entries[:low]:
-            del self._known[entry.id, entry.source]
+            self._forget(entry)
         del entries[:low]
+
+    def _remember(self, entry: Entry) -> None:
+        if self._known.setdefault(entry.id, entry) is not entry:
+            self._known[entry.id, entry.source] = entry
+
+    def _forget(self, entry: Entry) -> None:
+        if self._known.get(entry.id) is not entry:
+            del self._known[entry.id, entry.source]
+            return
+        del self._known[entry.id]
+        for source in range(len(self.state.sources)):  # another source's entry of this id takes the short key
+            other = self._known.pop((entry.id, source), None)
+            if other is not None:
+                self._known[entry.id] = other
+                break
 
     def _recount(self, day: int) -> None:
         self._day = day

@@ -114,13 +114,20 @@ class RulePlan:
 
 
 class Candidate(NamedTuple):
-    """A rule as it is tried on an event of one kind. ``match`` None: always. ``plain``: see `RulePlan.plain`."""
+    """A rule as it is tried on an event of one kind. ``plain``: see `RulePlan.plain`.
+
+    ``match`` is what is left to look at when the tests of single fields hold; None: nothing. ``quick``: plain, and an
+    award is simply added to its lane when it happens now.
+    """
 
     match: Match | None
-    plain: bool
+    quick: bool
     lane: int
     points: float
     rule: RulePlan
+
+
+Find = Callable[[Values], tuple[Candidate, ...]]  # an event's values -> the rules still to be tried
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +172,8 @@ class Plan:
     dimensions: Mapping[str, int]  # name -> node index, in the file's order
     lanes: tuple[Lane, ...]
     rules: tuple[RulePlan, ...]
-    candidates: tuple[tuple[Candidate, ...], ...]  # by kind index, of people
-    machine_candidates: tuple[tuple[Candidate, ...], ...]  # by kind index, of machines
+    candidates: tuple[Find, ...]  # by kind index, of people's events
+    machine_candidates: tuple[Find, ...]  # by kind index, of machines' events
     gates: tuple[Gate, ...]
     fit: tuple[FitPlan, ...]
     disqualify: tuple[ConditionPlan, ...]
@@ -175,7 +182,7 @@ class Plan:
     threshold: Mapping[str, float]
     fast_track: tuple[int, ...]
     reads_age: bool  # fit, gates or conditions change with time alone
-    needs_total: float | None  # no lead qualifies below this total but by a fast track; None: not known
+    needs: float  # nothing to review while the tally's potential is below this and no attribute has changed
     halving: tuple[tuple[int, int], ...]  # (lane, half-life in ms) of the half_life lanes
     grades: Mapping[str, tuple[tuple[str, float | None], ...]] = field(default_factory=dict)
 
@@ -200,7 +207,7 @@ class HandoffShape:
     timeline_url: str | None = None  # with ``{lead_id}`` in it
 
 
-Extract = Callable[[Event, Mapping[str, Track]], Values]
+Extract = Callable[[Event, Mapping[str, Track]], tuple[Any, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,4 +220,5 @@ class Program:
     event_fields: tuple[int, ...]  # by kind index: how many of the values are the event's own; the rest is what it met
     per_day: int
     horizon_days: int
+    own_flood: tuple[bool, ...]  # by plan: whether its flood limit is below the ledger's
     shape: HandoffShape = HandoffShape()

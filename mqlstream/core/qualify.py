@@ -10,7 +10,7 @@ from collections.abc import Callable
 from mqlstream.core.lead import Lead, Track
 from mqlstream.core.outputs import Output, became_mql, handoff_id, mql_withdrawn, stage_changed
 from mqlstream.core.plan import Attributes, HandoffShape, Moment, Plan
-from mqlstream.core.scoring import EPSILON, attributes_at, node_sums
+from mqlstream.core.scoring import attributes_at, node_sums
 from mqlstream.core.tally import Tally, countable
 
 OPEN_STAGES = ("lead", "recycled")  # from which a lead can become MQL
@@ -29,7 +29,7 @@ def review(plan: Plan, shape: HandoffShape, lead: Lead, tally: Tally, look_back_
         outputs += _disqualify(plan, lead, track, attributes_at(plan, lead, as_of))
     if track.stage not in OPEN_STAGES or plan.qualifies is None or not plan.live:
         return outputs
-    if plan.needs_total is not None and tally.potential < plan.needs_total - EPSILON:
+    if tally.potential < plan.needs:
         return outputs
     since = as_of if look_back_ms is None else max(look_back_ms, track.entered)
     moment = as_of if since >= as_of else None

@@ -30,6 +30,9 @@ class Result(NamedTuple):
     outputs: list[Output]
 
 
+_SCORED = Result(SCORED, _NOTHING)
+
+
 def open_lead(program: Program, lead_id: str, state: LeadState | None = None) -> Lead:
     """A lead opened for `step`: from its packed state, or one never heard of."""
     state = state if state is not None else LeadState()
@@ -44,42 +47,48 @@ def step(program: Program, lead: Lead, event: Event) -> Result:
     state = lead.state
     time = event.time
     source = lead.ledger.source(event.source)
-    values = program.extract[kind](event, state.tracks) if kind < _IN_LEDGER else ()
-    flags = MACHINE if event.machine else 0
-    repeated = _repeated(program, lead, event, Entry(time, source, event.id, kind, 0, flags, values))
-    if repeated is not None:
-        return Result(ignored(repeated), _NOTHING)
+    values = program.extract[kind](event, state.tracks)
+    entry = Entry(time, source, event.id, kind, state.seq + 1, MACHINE if event.machine else 0, values)
+    known = lead.ledger.find(event.id, source)
+    if known is not None or state.facts:
+        repeated = _repeated(program, lead, known, entry)
+        if repeated is not None:
+            return Result(ignored(repeated), _NOTHING)
     state.seq += 1
     late = time < state.as_of
     if not late:
         state.as_of = time
-    changed = _learn(lead, event, source) or None in lead.tallies  # or the first look since the lead was opened
+    changed = None in lead.tallies  # the first look since the lead was opened
+    if event.attributes or event.email or time < state.first_seen or state.first_seen == NEVER:
+        changed = _learn(lead, event, source) or changed
     reason = Reason.NONE
     if kind < _IN_LEDGER:
-        entry = Entry(time, source, event.id, kind, state.seq, flags, values)
         reason = _count(program, lead, entry)
     else:
         _age(program, lead)
-    outputs: list[Output] = []
+    outputs = _NOTHING
     for index, plan in enumerate(program.plans):
         tally = lead.tallies[index]
         if tally is None:
             lead.tallies[index] = tally = Tally.over(plan, lead.ledger, state.as_of)
-        outputs += review(plan, program.shape, lead, tally, time if late else None, changed)
-    return Result(SCORED if reason is Reason.NONE else ignored(reason), outputs)
+        if changed or tally.potential >= plan.needs:
+            found = review(plan, program.shape, lead, tally, time if late else None, changed)
+            outputs = outputs + found if found else outputs
+    if reason is Reason.NONE:
+        return Result(SCORED, outputs) if outputs else _SCORED
+    return Result(ignored(reason), outputs)
 
 
-def _repeated(program: Program, lead: Lead, event: Event, entry: Entry) -> Reason | None:
+def _repeated(program: Program, lead: Lead, known: Entry | None, entry: Entry) -> Reason | None:
     """Whether the lead has this (source, id) already: the first to arrive counts."""
-    known = lead.ledger.find(event.id, entry.source)
     if known is not None:
         fields = program.event_fields[entry.kind] if entry.kind < _IN_LEDGER else 0
         same = (known.time, known.kind, known.flags & MACHINE) == (entry.time, entry.kind, entry.flags)
-        if same and list(known.values[:fields]) == list(entry.values[:fields]):
+        if same and known.values[:fields] == entry.values[:fields]:
             return Reason.DUPLICATE
         return Reason.CONFLICTING_DUPLICATE
     for fact in lead.state.facts:
-        if fact.id == event.id and fact.source == entry.source:
+        if fact.id == entry.id and fact.source == entry.source:
             return Reason.DUPLICATE if fact.time == entry.time else Reason.CONFLICTING_DUPLICATE
     return None
 
@@ -116,15 +125,16 @@ def _count(program: Program, lead: Lead, entry: Entry) -> Reason:
             reason = Reason.TOO_OLD
             continue
         tally = lead.tallies[index]
-        if tally is None or (newest and plan.per_day >= program.per_day and tally.fits_behind(entry, as_of)):
-            if tally is not None:
-                shed = shed or len(tally.counted) >= plan.ledger
+        if tally is not None and not program.own_flood[index]:
+            full = len(tally.counted) >= plan.ledger
+            if newest and tally.fits_behind(as_of):
                 tally.feed(entry)
+                shed = shed or full
                 reason = Reason.NONE
                 continue
-        elif not newest and plan.per_day >= program.per_day and tally.slip_in(entry):
-            reason = Reason.NONE
-            continue
+            if not newest and tally.slip_in(entry):
+                reason = Reason.NONE
+                continue
         lead.tallies[index] = tally = Tally.over(plan, lead.ledger, as_of)
         shed = True
         if any(counted is entry for counted in tally.counted):
@@ -139,7 +149,7 @@ def _age(program: Program, lead: Lead) -> None:
     as_of = lead.state.as_of
     for index, plan in enumerate(program.plans):
         tally = lead.tallies[index]
-        if tally is not None and tally.counted and as_of // DAY_MS - tally.counted[0].time // DAY_MS >= plan.horizon_days:
+        if tally is not None and as_of >= tally.good_until:
             lead.tallies[index] = Tally.over(plan, lead.ledger, as_of)
 
 

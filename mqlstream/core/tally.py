@@ -39,11 +39,12 @@ class Tally:
     ``record``, when given, receives every award in order.
     """
 
-    __slots__ = ("_counts", "_day", "_expiring", "_last", "_windows", "at", "awarded", "counted", "plan", "potential", "record", "resets", "slopes", "sums", "tiers")  # fmt: skip
+    __slots__ = ("_expiring", "_windows", "at", "awarded", "counted", "good_until", "plan", "potential", "record", "resets", "slopes", "sums", "tiers")  # fmt: skip
 
     def __init__(self, plan: Plan, record: list[Award] | None = None) -> None:
         self.plan = plan
         self.at = 0
+        self.good_until = 2**63  # when the oldest entry leaves the horizon
         self.sums = [0.0] * len(plan.lanes)
         self.slopes = [0.0] * len(plan.lanes)  # of linear lanes: points times event time
         self.counted: deque[Entry] = deque()
@@ -54,8 +55,6 @@ class Tally:
         self.record = record
         self._windows: dict[Any, Any] = {}
         self._expiring: list[tuple[int, int, float, int]] = []  # heap of (expiry, lane, points, time)
-        self._day = -1
-        self._counts: dict[int, int] = {}
 
     @classmethod
     def over(cls, plan: Plan, ledger: Ledger, as_of: int, record: list[Award] | None = None) -> Tally:
@@ -66,36 +65,36 @@ class Tally:
         tally.advance(as_of)
         return tally
 
-    def fits_behind(self, entry: Entry, as_of: int) -> bool:
+    def fits_behind(self, as_of: int) -> bool:
         """Whether the newest entry of the ledger can simply be fed; if not, the tally has to be made again."""
-        plan = self.plan
-        counted = self.counted
-        if counted and as_of // DAY_MS - counted[0].time // DAY_MS >= plan.horizon_days:
-            return False
-        if len(self._windows) > 2 * plan.ledger:
+        if as_of >= self.good_until or len(self._windows) > 2 * self.plan.ledger:
             return False  # windows of values not seen again: made again, only the live ones come back
-        return len(counted) < plan.ledger or self._evict()
-
-    def floods(self, entry: Entry) -> bool:
-        """Whether an entry that comes next in order is past the plan's own limit for its kind and day. Counts it if not."""
-        day = entry.time // DAY_MS
-        if day != self._day:
-            self._day = day
-            self._counts = {}
-        count = self._counts.get(entry.kind, 0)
-        self._counts[entry.kind] = count + 1
-        return count >= self.plan.per_day
+        return len(self.counted) < self.plan.ledger or self._evict()
 
     def feed(self, entry: Entry) -> None:
         """Count the entry that comes next in order."""
-        if entry.time > self.at:
-            self.advance(entry.time)
-        self.counted.append(entry)
+        time = entry.time
+        if time > self.at:
+            self.advance(time)
+        now = time == self.at
+        counted = self.counted
+        if not counted:
+            self.good_until = (time // DAY_MS + self.plan.horizon_days) * DAY_MS
+        counted.append(entry)
+        plan = self.plan
+        values = entry.values
         sets: list[RulePlan] | None = None
-        for match, plain, lane, points, rule in self.candidates(entry):
-            if match is not None and not match(entry.values):
+        found = (plan.machine_candidates if entry.flags & MACHINE else plan.candidates)[entry.kind](values)
+        for match, quick, lane, points, rule in found:
+            if match is not None and not match(values):
                 continue
-            if plain:
+            if quick and now:
+                self.sums[lane] += points
+                if points > 0:
+                    self.potential += points
+                if self.record is not None:
+                    self.record.append(Award(entry, rule, points))
+            elif rule.plain:
                 self._add(lane, points, entry, rule)
             elif rule.set is not None:
                 sets = [*sets, rule] if sets else [rule]
@@ -108,18 +107,21 @@ class Tally:
         """Count an entry that comes before others, when the order makes no difference; False when it may."""
         if self.resets or len(self.counted) >= self.plan.ledger:
             return False
-        matched = [c for c in self.candidates(entry) if c.match is None or c.match(entry.values)]
-        if not all(c.plain for c in matched):
+        matched = self._matched(entry)
+        if not all(candidate.rule.plain for candidate in matched):
             return False
         place = bisect_right(self.counted, entry.time, key=_time)
         self.counted.insert(place, entry)
+        if place == 0:
+            self.good_until = (entry.time // DAY_MS + self.plan.horizon_days) * DAY_MS
         for _, _, lane, points, rule in matched:
             self._add(lane, points, entry, rule)
         return True
 
-    def candidates(self, entry: Entry) -> tuple[Candidate, ...]:
+    def _matched(self, entry: Entry) -> list[Candidate]:
         plan = self.plan
-        return (plan.machine_candidates if entry.flags & MACHINE else plan.candidates)[entry.kind]
+        candidates = (plan.machine_candidates if entry.flags & MACHINE else plan.candidates)[entry.kind](entry.values)
+        return [candidate for candidate in candidates if candidate.match is None or candidate.match(entry.values)]
 
     def advance(self, as_of: int) -> None:
         """Let the sums age up to ``as_of``."""
@@ -234,11 +236,13 @@ class Tally:
     def _evict(self) -> bool:
         """Take the oldest entry out of the sums, when nothing else hangs on it."""
         oldest = self.counted[0]
-        matched = [c for c in self.candidates(oldest) if c.match is None or c.match(oldest.values)]
+        matched = self._matched(oldest)
         lanes = self.plan.lanes
-        if self.resets or not all(c.plain and lanes[c.lane].shape in ("none", "half_life") for c in matched):
+        if self.resets or not all(candidate.quick for candidate in matched):
             return False
         self.counted.popleft()
+        if self.counted:
+            self.good_until = (self.counted[0].time // DAY_MS + self.plan.horizon_days) * DAY_MS
         for candidate in matched:
             self.sums[candidate.lane] -= lanes[candidate.lane].worth(candidate.points, self.at - oldest.time)
         return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -9,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from mqlstream.core.event import KINDS, Event
 from mqlstream.core.lead import Track
+from mqlstream.core.matching import FieldTests, Matcher
 from mqlstream.core.plan import (
     Attributes,
     Candidate,
@@ -27,27 +29,31 @@ from mqlstream.core.plan import (
     RulePlan,
     TierPlan,
 )
+from mqlstream.core.scoring import EPSILON
 from mqlstream.core.values import lookup
 from mqlstream.definition import model
 from mqlstream.definition.when import compile_when, rules_in, wheres_in
-from mqlstream.definition.where import event_match, gate, paths, split
+from mqlstream.definition.where import by_field, event_match, gate, paths, split
 
 _KIND = {kind: index for index, kind in enumerate(KINDS)}
 _MET = ("lead.stage", "lead.cycle")
+_QUICK = ("none", "half_life")  # lanes to which an award of now is simply added
 Places = Mapping[str, int]
 
 
 def compile_program(definitions: Sequence[model.Definition], shape: HandoffShape | None = None) -> Program:
     """All definitions in force as one program, in the order given. Raises nothing on definitions that parsed."""
     layout, event_fields = _layout(definitions)
+    per_day = max((definition.per_day for definition in definitions), default=100)
     places = [{path: index for index, path in enumerate(kind_paths)} for kind_paths in layout.paths]
     return Program(
         plans=tuple(_Compiler(definition, places).plan() for definition in definitions),
         layout=layout,
         extract=tuple(_extract(kind_paths) for kind_paths in layout.paths),
         event_fields=event_fields,
-        per_day=max((definition.per_day for definition in definitions), default=100),
+        per_day=per_day,
         horizon_days=max((definition.horizon_days for definition in definitions), default=400),
+        own_flood=tuple(definition.per_day < per_day for definition in definitions),
         shape=shape or HandoffShape(),
     )
 
@@ -83,16 +89,22 @@ def _fields_of(rule: model.Rule) -> set[str]:
 
 def _extract(kind_paths: tuple[str, ...]) -> Extract:
     """The reader of an event's values, in the layout's order; shaped for the common case of plain top-level fields."""
-    if all(path in _ENVELOPE or ("." not in path and "@" not in path) for path in kind_paths) and not _ENVELOPE & set(kind_paths):
-        names = kind_paths
+    if any("." in path or "@" in path or path in _ENVELOPE for path in kind_paths):
+        getters = [_getter(path) for path in kind_paths]
+        return lambda event, tracks: tuple([getter(event, tracks) for getter in getters])
+    match kind_paths:
+        case ():
+            return lambda event, tracks: ()
+        case (one,):
+            return lambda event, tracks: (event.body.get(one),)
+        case (one, two):
+            return lambda event, tracks: (event.body.get(one), event.body.get(two))
 
-        def plain(event: Event, tracks: Mapping[str, Track]) -> list[Any]:
-            get = event.body.get
-            return [get(name) for name in names]
+    def several(event: Event, tracks: Mapping[str, Track]) -> tuple[Any, ...]:
+        get = event.body.get
+        return tuple([get(path) for path in kind_paths])
 
-        return plain
-    getters = [_getter(path) for path in kind_paths]
-    return lambda event, tracks: [getter(event, tracks) for getter in getters]
+    return several
 
 
 _ENVELOPE = {"id", "source", "kind", "time", "machine", "email", "lead_id"}
@@ -153,8 +165,8 @@ class _Compiler:
             dimensions=dimensions,
             lanes=tuple(self.lanes),
             rules=rules,
-            candidates=self._candidates(rules, machine=False),
-            machine_candidates=self._candidates(rules, machine=True),
+            candidates=self._matchers(rules, machine=False),
+            machine_candidates=self._matchers(rules, machine=True),
             gates=tuple(gate(where) for where in self.gates),
             fit=tuple(self._fit(fit) for fit in definition.fit),
             disqualify=tuple(ConditionPlan(c.id, gate(c.where)) for c in definition.disqualify),
@@ -163,7 +175,7 @@ class _Compiler:
             threshold=dict(qualify.threshold),
             fast_track=tuple(self.rule_index[rule] for rule in qualify.fast_track),
             reads_age=self._reads_age(),
-            needs_total=self._needs_total(),
+            needs=self._needs(),
             halving=tuple((index, lane.ms) for lane, index in self.lanes.items() if lane.shape == "half_life"),
             grades=definition.grades,
         )
@@ -226,14 +238,22 @@ class _Compiler:
     def _field(self, rule: model.Rule, path: str | None) -> Places_by_kind | None:
         return None if path is None else {_KIND[kind]: self.places[_KIND[kind]][path] for kind in rule.on}
 
-    def _candidates(self, rules: Sequence[RulePlan], machine: bool) -> tuple[tuple[Candidate, ...], ...]:
-        by_kind: list[list[Candidate]] = [[] for _ in KINDS]
-        for rule, plan in zip(self.definition.rules, rules, strict=True):
-            if rule.machine is machine:
-                for kind in dict.fromkeys(rule.on):
-                    match = event_match(split(rule.where)[0], self.places[_KIND[kind]])
-                    by_kind[_KIND[kind]].append(Candidate(match, plan.plain, plan.lane, plan.points, plan))
-        return tuple(tuple(candidates) for candidates in by_kind)
+    def _matchers(self, rules: Sequence[RulePlan], machine: bool) -> tuple[Matcher, ...]:
+        chosen = [pair for pair in zip(self.definition.rules, rules, strict=True) if pair[0].machine is machine]
+        return tuple(self._matcher(kind, [pair for pair in chosen if KINDS[kind] in pair[0].on]) for kind in range(len(KINDS)))
+
+    def _matcher(self, kind: int, rules: Sequence[tuple[model.Rule, RulePlan]]) -> Matcher:
+        places = self.places[kind]
+        lanes = tuple(self.lanes)
+        candidates: list[Candidate] = []
+        tests: dict[int, list[tuple[int, Callable[[Any], bool]]]] = {}
+        for bit, (rule, plan) in enumerate(rules):
+            on_event = split(rule.where)[0]
+            of_one_field, of_several = by_field(on_event)
+            for path, check in of_one_field:
+                tests.setdefault(places[path], []).append((bit, check))
+            candidates.append(Candidate(event_match(of_several, places), plan.plain and lanes[plan.lane].shape in _QUICK, plan.lane, plan.points, plan))
+        return Matcher(candidates, [FieldTests(place, checks, len(rules)) for place, checks in tests.items()])
 
     def _fit(self, fit: model.Fit) -> FitPlan:
         points: Callable[[Attributes], float | None]
@@ -258,18 +278,19 @@ class _Compiler:
         wheres += wheres_in(definition.qualify.when) if definition.qualify.when else []
         return any(path.removeprefix("lead.") == "age" for where in wheres for path in paths(where))
 
-    def _needs_total(self) -> float | None:
-        """The least that events must add up to before any lead can qualify; None when nothing is known."""
-        when = self.definition.qualify.when
+    def _needs(self) -> float:
+        """What points must add up to before there is anything to review; minus infinity when nothing is known."""
+        definition = self.definition
+        when = definition.qualify.when
         wanted = [item for item in (when.items if isinstance(when, model.WhenAll) else (when,)) if isinstance(item, model.ScoreIs)]
         totals = [item.value for item in wanted if item.score == "total" and item.op == "gte"]
-        if when is None or not totals:
-            return None
-        standing = sum(max(0.0, *(_most(fit) * fit.weight, 0.0)) for fit in self.definition.fit)
-        standing += sum(max(0.0, *(tier.points * rule.weight for tier in rule.tiers)) for rule in self.definition.rules if rule.tiers)
-        if any(entry.points > 0 for entry in self.definition.inactivity):
-            return None
-        return max(totals) - standing
+        if when is None and definition.qualify.fast_track:
+            totals = [math.inf]  # a fast track makes the potential infinite
+        if not totals or any(entry.points > 0 for entry in definition.inactivity) or (definition.disqualify and self._reads_age()):
+            return -math.inf
+        standing = sum(max(0.0, _most(fit) * fit.weight) for fit in definition.fit)
+        standing += sum(max(0.0, *(tier.points * rule.weight for tier in rule.tiers)) for rule in definition.rules if rule.tiers)
+        return max(totals) - standing - 2 * EPSILON
 
 
 Places_by_kind = Mapping[int, int]

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from mqlstream.core.plan import Attributes, Gate, Match, Values
+from mqlstream.core.plan import Gate, Match
 from mqlstream.core.values import lookup
 from mqlstream.definition import model
 
@@ -38,73 +38,66 @@ def split(where: model.Where) -> tuple[model.All, model.All]:
     return model.All(tuple(item for item in items if item not in of_lead)), model.All(of_lead)
 
 
+def by_field(where: model.All) -> tuple[list[tuple[str, Check]], model.All]:
+    """A rule's condition on the event as (checks of single fields, what spans several fields)."""
+    single: list[tuple[str, Check]] = []
+    rest = []
+    for item in where.items:
+        read = set(paths(item))
+        if len(read) == 1:
+            single.append((read.pop(), _build(item, _of_value)))
+        else:
+            rest.append(item)
+    return single, model.All(tuple(rest))
+
+
 def event_match(where: model.Where, places: Mapping[str, int]) -> Match | None:
     """The condition on an event's values; None when it always holds."""
     if isinstance(where, model.All) and not where.items:
         return None
-    return _build(where, lambda path: places[path])
+    return _build(where, _of_event(places))
 
 
 def gate(where: model.Where) -> Gate:
     """The condition on a lead's attributes."""
-    return _build_gate(where)
+    return _build(where, _of_lead)
 
 
-def _build(where: model.Where, place: Callable[[str], int]) -> Match:
+def _build(where: model.Where, leaf: Callable[[model.Test], Check]) -> Check:
     if isinstance(where, model.Test):
-        return _placed(where, place(where.path))
+        return leaf(where)
     if isinstance(where, model.Not):
-        inner = _build(where.item, place)
-        return lambda values: not inner(values)
-    parts = [_build(item, place) for item in where.items]
+        inner = _build(where.item, leaf)
+        return lambda subject: not inner(subject)
+    parts = [_build(item, leaf) for item in where.items]
     return _all(parts) if isinstance(where, model.All) else _any(parts)
 
 
-def _placed(test: model.Test, place: int) -> Match:
-    check = value_check(test.op, test.value)
-    return lambda values: check(values[place])
+def _of_value(test: model.Test) -> Check:
+    return value_check(test.op, test.value)
 
 
-def _build_gate(where: model.Where) -> Gate:
-    if isinstance(where, model.Test):
-        check, path = value_check(where.op, where.value), where.path.removeprefix("lead.")
-        if "." in path:
-            return lambda attributes: check(lookup(attributes, path))
-        return lambda attributes: check(attributes.get(path))
-    if isinstance(where, model.Not):
-        inner = _build_gate(where.item)
-        return lambda attributes: not inner(attributes)
-    parts = [_build_gate(item) for item in where.items]
-    return _all(parts) if isinstance(where, model.All) else _any(parts)
+def _of_event(places: Mapping[str, int]) -> Callable[[model.Test], Check]:
+    def leaf(test: model.Test) -> Check:
+        check, place = value_check(test.op, test.value), places[test.path]
+        return lambda values: check(values[place])
+
+    return leaf
 
 
-def _all(parts: list[Callable[[Any], bool]]) -> Callable[[Any], bool]:
-    if len(parts) == 1:
-        return parts[0]
-    if len(parts) == 2:
-        first, second = parts
-        return lambda subject: first(subject) and second(subject)
-    together = tuple(parts)
-
-    def every(subject: Values | Attributes) -> bool:
-        for part in together:
-            if not part(subject):
-                return False
-        return True
-
-    return every
+def _of_lead(test: model.Test) -> Check:
+    check, path = value_check(test.op, test.value), test.path.removeprefix("lead.")
+    if "." in path:
+        return lambda attributes: check(lookup(attributes, path))
+    return lambda attributes: check(attributes.get(path))
 
 
-def _any(parts: list[Callable[[Any], bool]]) -> Callable[[Any], bool]:
-    together = tuple(parts)
+def _all(parts: list[Check]) -> Check:
+    return parts[0] if len(parts) == 1 else lambda subject: all(part(subject) for part in parts)
 
-    def some(subject: Values | Attributes) -> bool:
-        for part in together:
-            if part(subject):
-                return True
-        return False
 
-    return some
+def _any(parts: list[Check]) -> Check:
+    return parts[0] if len(parts) == 1 else lambda subject: any(part(subject) for part in parts)
 
 
 def value_check(op: str, wanted: Any) -> Check:

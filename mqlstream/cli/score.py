@@ -1,0 +1,206 @@
+"""`mqlstream score`: events from files through the production step, without a broker."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import click
+import orjson
+
+from mqlstream.cli.output import emit
+from mqlstream.core.event import Event
+from mqlstream.core.outputs import Output
+from mqlstream.definition import load
+from mqlstream.definition.compile import compile_program
+from mqlstream.errors import CheckFailed, UsageError
+from mqlstream.ingest.canonical import canonical
+from mqlstream.ingest.fields import Refused, time_ms
+from mqlstream.ingest.results import Ignored, IngestOptions, Rejected
+from mqlstream.offline import Replay, order_key, outcome_of
+
+
+class Line(NamedTuple):
+    """An accepted event and where it stands."""
+
+    event: Event
+    raw: bytes
+    place: str  # FILE:LINE
+
+
+@click.command()
+@click.option("--definition", "definitions", multiple=True, required=True, type=click.Path(path_type=Path), help="Definition file; may be given more than once.")  # fmt: skip
+@click.option("--leads", is_flag=True, help="Print one object per lead instead of the output events.")
+@click.option("--as-of", "as_of", help="Only events up to this time: epoch ms or RFC 3339. Default: the latest in the input.")
+@click.option("--explain", "explained", metavar="LEAD", help="Print one lead's score, with all that makes it up.")
+@click.option("--presorted", is_flag=True, help="Stream the input, which is in order already; fails where it is not.")
+@click.option("--config", "config_file", type=click.Path(path_type=Path), help="Settings file: maps form fields to attributes.")
+@click.option("--format", "format_", type=click.Choice(("table", "json", "jsonl")), help="How to print the data. Default: jsonl; with --explain table.")  # fmt: skip
+@click.argument("files", metavar="EVENTS.jsonl...", nargs=-1, required=True)
+def command(
+    definitions: tuple[Path, ...],
+    leads: bool,
+    as_of: str | None,
+    explained: str | None,
+    presorted: bool,
+    config_file: Path | None,
+    format_: str | None,
+    files: tuple[str, ...],
+) -> int:
+    """Score canonical events offline, one JSON object a line (`-` is stdin). They are put in order first.
+
+    Prints the output events as JSON lines; unusable lines go to stderr as FILE:LINE: reason, and make exit 1.
+
+    \b
+    Examples:
+      mqlstream score --definition config/b2b-default.yaml events.jsonl
+      mqlstream score --definition config/b2b-default.yaml events.jsonl --leads --as-of 2026-11-01T00:00:00Z
+      mqlstream score --definition config/b2b-default.yaml events.jsonl --explain ann@acme.example
+    """
+    until = _moment(as_of)
+    options = _options(config_file)
+    program = compile_program(_distinct([load(path, warn=lambda finding: click.echo(str(finding), err=True)) for path in definitions]))
+    replay = Replay(program)
+    with ExitStack() as stack:
+        lines = _accepted(((name, _open(name, stack)) for name in files), replay, options)
+        ordered = _checked(lines) if presorted else _sorted(lines)
+        outputs = _applied(ordered, replay, until)
+        if leads or explained is not None:
+            for _ in outputs:
+                pass
+            rows: Iterable[dict[str, Any]] = replay.leads(until, only=explained)
+        else:
+            rows = outputs
+        _print(rows, explained, format_)
+    return _summary(replay)
+
+
+def _moment(text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        return time_ms(int(text) if text.lstrip("-").isdigit() else text)
+    except Refused:
+        raise UsageError(
+            f"--as-of: got {text!r}, expected epoch milliseconds or RFC 3339 with an offset, in the years 2000 to 2100"
+        ) from None
+
+
+def _options(config_file: Path | None) -> IngestOptions:
+    if config_file is None:
+        return IngestOptions()
+    from mqlstream.config import load as load_settings  # only here: a file of events needs no settings
+
+    return IngestOptions(form_attributes=load_settings(config_file, {}).ingest.form_attributes)
+
+
+def _distinct(definitions: list[Any]) -> list[Any]:
+    seen: set[str] = set()
+    for definition in definitions:
+        if definition.id in seen:
+            raise UsageError(f"--definition: got two definitions named {definition.id!r}, expected each name once")
+        seen.add(definition.id)
+    return definitions
+
+
+def _open(name: str, stack: ExitStack) -> BinaryIO:
+    if name == "-":
+        return sys.stdin.buffer
+    try:
+        return stack.enter_context(Path(name).open("rb"))
+    except OSError as error:
+        raise UsageError(f"{name}: {error.strerror}, expected a file of events, one JSON object a line") from None
+
+
+def _accepted(files: Iterator[tuple[str, BinaryIO]], replay: Replay, options: IngestOptions) -> Iterator[Line]:
+    """The events of all files; what is unusable is told on stderr and counted."""
+    for name, lines in files:
+        label = "<stdin>" if name == "-" else name
+        for number, raw in enumerate(lines, 1):
+            if not raw.strip():
+                continue
+            result = canonical(raw, options=options)
+            if isinstance(result, Event):
+                yield Line(result, raw, f"{label}:{number}")
+                continue
+            replay.count(result.kind, outcome_of(result))
+            if isinstance(result, Rejected):
+                click.echo(f"{label}:{number}: {result.reason.value}: {result.detail}", err=True)
+            else:
+                assert isinstance(result, Ignored)
+
+
+def _sorted(lines: Iterator[Line]) -> Iterator[Line]:
+    kept = sorted(lines, key=lambda line: (line.event.time, line.event.source, line.event.id))
+    start = 0
+    for at in range(1, len(kept) + 1):  # ties are put in order of their canonical JSON
+        if at == len(kept) or order_key(kept[at].event, b"0")[:3] != order_key(kept[start].event, b"0")[:3]:
+            yield from kept[start:at] if at - start == 1 else sorted(kept[start:at], key=lambda line: order_key(line.event, line.raw))
+            start = at
+
+
+def _checked(lines: Iterator[Line]) -> Iterator[Line]:
+    before: Line | None = None
+    for line in lines:
+        key = (line.event.time, line.event.source, line.event.id)
+        if before is not None and key < (before.event.time, before.event.source, before.event.id):
+            raise CheckFailed(
+                f"{line.place}: out of order: time {line.event.time} comes after {before.event.time} ({before.place}); "
+                "expected events by time, source, id. Leave --presorted out to have them sorted"
+            )
+        yield line
+        before = line
+
+
+def _applied(lines: Iterator[Line], replay: Replay, until: int | None) -> Iterator[Output]:
+    for line in lines:
+        if until is None or line.event.time <= until:
+            yield from replay.apply(line.event)
+
+
+def _print(rows: Iterable[dict[str, Any]], explained: str | None, format_: str | None) -> None:
+    if explained is not None and format_ in (None, "table"):
+        found = list(rows)
+        if not found:
+            raise CheckFailed(f"--explain: no accepted event of lead {explained!r}; expected a lead id as in the events (or its email)")
+        for row in found:
+            _tell(row)
+    elif format_ in (None, "jsonl"):
+        for row in rows:
+            click.echo(orjson.dumps(row))
+    else:
+        emit(list(rows), format_, ())
+
+
+def _tell(row: dict[str, Any]) -> None:
+    """One lead in words: its score, and every contribution that counts."""
+    score = dict(row["score"])
+    parts = ", ".join(f"{name} {value:.2f}" for name, value in score.items() if name != "total")
+    click.echo(f"{row['lead_id']}  {row['definition']}  stage {row['stage']}  cycle {row['cycle']}  {row['grade']}".rstrip())
+    click.echo(f"total {score['total']:.2f} ({parts}) as of {_date(row['as_of'])}")
+    for contribution in row["contributions"]:
+        origin = f"{contribution['source']} {contribution['event_id']}" if contribution["event_id"] else "standing"
+        click.echo(
+            f"  {contribution['points']:+9.2f}  {contribution['label']}  ({contribution['rule']}, awarded {contribution['awarded']:g}"
+            f" on {_date(contribution['time'])}, {origin})"
+        )
+    for clip in row["clipped"]:
+        click.echo(f"  clipped: {clip['scope']} {clip['name']} adds up to {clip['sum']:.2f}, {clip['counted']:.2f} count")
+
+
+def _date(at: int) -> str:
+    return datetime.fromtimestamp(at // 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def _summary(replay: Replay) -> int:
+    """Tell on stderr what became of every line; 1 when any was unusable."""
+    outcomes: dict[str, int] = {}
+    for (_, outcome), count in replay.outcomes.items():
+        outcomes[outcome] = outcomes.get(outcome, 0) + count
+    told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items(), key=lambda item: -item[1]))
+    click.echo(f"{sum(outcomes.values())} events: {told or 'none'}", err=True)
+    return 1 if any(outcome.startswith("rejected") for outcome in outcomes) else 0

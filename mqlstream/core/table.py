@@ -1,0 +1,103 @@
+"""The table of leads of one task: packed records, of which a bounded number is open for work. No Kafka, no changelog format.
+
+A lead that was worked on is packed at the end of the batch (`packed_changes`); until then it stays open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mqlstream.core.lead import Lead, LeadState, unpack
+from mqlstream.core.plan import Layout, Program
+from mqlstream.core.step import open_lead
+
+OPEN_LEADS = 50_000  # some 3 KB each with an ordinary ledger
+
+
+class LeadTable:
+    """Lead id -> lead. ``layouts`` names every layout that records of the table may have been written with."""
+
+    def __init__(self, program: Program, open_leads: int = OPEN_LEADS) -> None:
+        self.program = program
+        self.layouts: dict[int, Layout] = {}
+        self._packed: dict[str, bytes] = {}
+        self._open_leads = open_leads
+        self._young: dict[str, Lead] = {}
+        self._old: dict[str, Lead] = {}  # opened before the last turnover, and not used since
+        self._changed: dict[str, Lead] = {}
+        self._layout = -1
+
+    def load(self, lead_id: str, record: bytes | None) -> None:
+        """Take a record as the changelog has it; None: the lead is gone."""
+        if record is None:
+            self._packed.pop(lead_id, None)
+        else:
+            self._packed[lead_id] = record
+
+    def settle_layout(self) -> int | None:
+        """Find the program's layout among those known; its number when it is new and has to be written down."""
+        for number, layout in self.layouts.items():
+            if layout == self.program.layout:
+                self._layout = number
+                return None
+        self._layout = max(self.layouts, default=0) + 1
+        self.layouts[self._layout] = self.program.layout
+        return self._layout
+
+    def open(self, lead_id: str) -> Lead:
+        """The lead, opened and counted as changed."""
+        lead = self._changed.get(lead_id)
+        if lead is None:
+            lead = self._young.get(lead_id)
+            if lead is None:
+                lead = self._old.pop(lead_id, None) or self._open(lead_id)
+                self._young[lead_id] = lead
+            self._changed[lead_id] = lead
+        return lead
+
+    def peek(self, lead_id: str) -> Lead | None:
+        """The lead for looking at only; None when never heard of."""
+        lead = self._young.get(lead_id) or self._old.get(lead_id)
+        if lead is None and lead_id in self._packed:
+            lead = self._open(lead_id)
+        return lead
+
+    def packed_changes(self) -> list[tuple[str, bytes]]:
+        """The records of all leads worked on since the last call, now also the table's."""
+        changes = [(lead_id, lead.pack()) for lead_id, lead in self._changed.items()]
+        self._packed.update(changes)
+        self._changed = {}
+        if len(self._young) > self._open_leads:
+            self._old, self._young = self._young, {}
+        return changes
+
+    def revert(self) -> None:
+        """Forget all work since the last `packed_changes`."""
+        for lead_id in self._changed:
+            self._young.pop(lead_id, None)
+        self._changed = {}
+
+    def __len__(self) -> int:
+        return len(self._packed)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._packed)
+
+    def _open(self, lead_id: str) -> Lead:
+        record = self._packed.get(lead_id)
+        if record is None:
+            return open_lead(self.program, lead_id, LeadState(layout=self._layout))
+        state = unpack(record)
+        if state.layout != self._layout:
+            _lay_out(state, self.layouts[state.layout], self.program.layout)
+            state.layout = self._layout
+        return open_lead(self.program, lead_id, state)
+
+
+def _lay_out(state: LeadState, old: Layout, new: Layout) -> None:
+    """Rewrite the entries' values for another layout; fields that were not kept before are missing."""
+    places = [
+        [before.index(path) if path in before else None for path in after] for before, after in zip(old.paths, new.paths, strict=True)
+    ]
+    for entry in state.entries:
+        entry.values = tuple([None if place is None else entry.values[place] for place in places[entry.kind]])

@@ -1,0 +1,139 @@
+"""Scoring without a broker: events in order through the same `step` as production. Used by `score`, tests and backtests."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import orjson
+
+from mqlstream.core.event import Event
+from mqlstream.core.lead import Lead
+from mqlstream.core.outcome import Outcome, ignored, rejected
+from mqlstream.core.outputs import Output
+from mqlstream.core.plan import HandoffShape, Program
+from mqlstream.core.scoring import explain, grade_of, score_of
+from mqlstream.core.step import step
+from mqlstream.core.table import LeadTable
+from mqlstream.definition import parse_text
+from mqlstream.definition.compile import compile_program
+from mqlstream.definition.model import Definition
+from mqlstream.errors import UsageError
+from mqlstream.ingest.canonical import canonical
+from mqlstream.ingest.results import DEFAULT_OPTIONS, Ignored, IngestOptions, Rejected
+
+_BATCH = 10_000  # events between two packings of the table
+
+
+class Replay:
+    """A table of leads to which events are applied one after the other.
+
+    ``latest`` is the time of the newest accepted event, in epoch milliseconds; -1 before the first.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.outcomes: Counter[tuple[str, str]] = Counter()  # (kind, outcome)
+        self.latest = -1
+        self._table = LeadTable(program)
+        self._table.settle_layout()
+        self._applied = 0
+        self._ids: dict[str, None] = {}
+
+    def apply(self, event: Event) -> list[Output]:
+        """Apply one event; returns what it set off, in order."""
+        lead = self._table.open(event.lead)
+        self._ids[event.lead] = None
+        result = step(self.program, lead, event)
+        self.count(event.kind, result.outcome)
+        self.latest = max(self.latest, lead.state.as_of)
+        self._applied += 1
+        if self._applied % _BATCH == 0:
+            self._table.packed_changes()
+        return result.outputs
+
+    def count(self, kind: str, outcome: Outcome) -> None:
+        self.outcomes[kind, str(outcome)] += 1
+
+    def leads(self, as_of: int | None = None, only: str | None = None) -> Iterator[dict[str, Any]]:
+        """One object per lead and definition, by lead id: the score at ``as_of`` (default: `latest`) and the stage."""
+        at = self.latest if as_of is None else as_of
+        for lead_id in sorted(self._ids) if only is None else [only]:
+            lead = self._table.peek(lead_id)
+            if lead is None and lead_id in self._ids:
+                lead = self._table.open(lead_id)
+            if lead is not None and lead.state.seq:
+                yield from lead_objects(self.program, lead, max(at, lead.state.as_of), clipped=only is not None)
+
+
+def lead_objects(program: Program, lead: Lead, as_of: int, *, clipped: bool = False) -> Iterator[dict[str, Any]]:
+    """What `score --leads` prints of one lead, one object per definition; with ``clipped``, also what caps cut off."""
+    for plan in program.plans:
+        explained = explain(plan, lead, as_of)
+        track = lead.track(plan.id)
+        row = {
+            "lead_id": lead.id,
+            "definition": plan.id,
+            "as_of": as_of,
+            "stage": track.stage,
+            "cycle": track.cycle,
+            "score": score_of(plan, explained.sums),
+            "grade": grade_of(plan, explained.sums),
+            "contributions": explained.contributions,
+        }
+        yield {**row, "clipped": explained.clipped} if clipped else row
+
+
+def order_key(event: Event, raw: bytes | dict[str, Any]) -> tuple[int, str, str, bytes]:
+    """The order in which offline events count: time, source, id, canonical JSON."""
+    parsed = orjson.loads(raw) if isinstance(raw, bytes) else raw
+    return (event.time, event.source, event.id, orjson.dumps(parsed, option=orjson.OPT_SORT_KEYS))
+
+
+def outcome_of(result: Ignored | Rejected) -> Outcome:
+    return ignored(result.reason) if isinstance(result, Ignored) else rejected(result.reason)
+
+
+def compile_texts(texts: Sequence[str], shape: HandoffShape | None = None) -> Program:
+    """The program of definitions given as texts; raises `UsageError` with all findings."""
+    definitions: list[Definition] = []
+    for number, text in enumerate(texts):
+        definition, findings = parse_text(text, f"definition-{number + 1}.yaml")
+        if definition is None:
+            raise UsageError("\n".join(str(finding) for finding in findings))
+        definitions.append(definition)
+    return compile_program(definitions, shape)
+
+
+def _replayed(texts: Sequence[str], events: Iterable[dict[str, Any]], until: int | None, options: IngestOptions) -> tuple[Replay, list[Output]]:
+    replay = Replay(compile_texts(texts))
+    accepted: list[tuple[tuple[int, str, str, bytes], Event]] = []
+    for raw in events:
+        result = canonical(dict(raw), options=options)
+        if isinstance(result, Event):
+            accepted.append((order_key(result, raw), result))
+    accepted.sort(key=lambda pair: pair[0])
+    outputs: list[Output] = []
+    for _, event in accepted:
+        if until is None or event.time <= until:
+            outputs += replay.apply(event)
+    return replay, outputs
+
+
+def score_leads(
+    definition_texts: Sequence[str], events: Iterable[dict[str, Any]], as_of: int | None = None, options: IngestOptions = DEFAULT_OPTIONS
+) -> list[dict[str, Any]]:
+    """What ``mqlstream score --leads`` prints for canonical input events, whatever their order."""
+    replay, _ = _replayed(definition_texts, events, as_of, options)
+    return list(replay.leads(as_of))
+
+
+def score_events(
+    definition_texts: Sequence[str], events: Iterable[dict[str, Any]], options: IngestOptions = DEFAULT_OPTIONS
+) -> list[Output]:
+    """What ``mqlstream score`` prints for canonical input events, whatever their order."""
+    return _replayed(definition_texts, events, None, options)[1]
+
+
+__all__ = ["Replay", "compile_texts", "lead_objects", "order_key", "outcome_of", "score_events", "score_leads"]

@@ -1,0 +1,191 @@
+"""The SCORE stage: lead-events in, handoffs out, one table of leads per task. What an event does is `mqlstream.core`'s."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from mqlstream import metrics, wire
+from mqlstream.core.lead import Lead
+from mqlstream.core.outcome import Outcome, Reason, rejected
+from mqlstream.core.plan import Layout, Program
+from mqlstream.core.scoring import attributes_at, grade_of, node_sums, score_of
+from mqlstream.core.step import step
+from mqlstream.core.table import LeadTable
+from mqlstream.core.tally import Tally
+from mqlstream.engine.interfaces import Effects, Output, Record
+from mqlstream.handoff import cloudevents
+from mqlstream.stages.dead_letter import dead_letter
+from mqlstream.topics import Topics
+
+LAYOUT_KEY = b"\x00layout/"  # + number: which fields the ledgers of that number keep
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreOptions:
+    """``source`` names this installation in handoffs (CloudEvents ``source``)."""
+
+    publish_scores: bool = False
+    structured: bool = False
+    source: str = "/mqlstream"
+
+
+class ScoreStage:
+    """Scores every lead under every definition in force. ``program`` is the definitions, compiled."""
+
+    name = "score"
+
+    def __init__(self, topics: Topics, program: Program, options: ScoreOptions | None = None) -> None:
+        self.topics = topics
+        self.program = program
+        self.options = options or ScoreOptions()
+        self.inputs: Sequence[str] = (topics.lead_events,)
+        self.changelog = topics.lead_state
+        self.digest = ",".join(f"{plan.id}:{plan.version}:{plan.digest}" for plan in program.plans)
+
+    def processor(self, task: int) -> ScoreProcessor:
+        return ScoreProcessor(self)
+
+
+@dataclass(slots=True)
+class _Note:
+    """What to count once the batch is committed. ``caused_ms``: the input timestamps of the records that caused handoffs."""
+
+    outcomes: Counter[tuple[str, Outcome]] = field(default_factory=Counter)
+    handoffs: Counter[str] = field(default_factory=Counter)
+    dead_letters: Counter[str] = field(default_factory=Counter)
+    caused_ms: list[int] = field(default_factory=list)
+    caught_up: bool = False
+
+
+class ScoreProcessor:
+    """One task of the stage: the leads of one partition."""
+
+    def __init__(self, stage: ScoreStage) -> None:
+        self._stage = stage
+        self._program = stage.program
+        self._table = LeadTable(stage.program)
+        self._settled = False
+
+    def restore(self, key: bytes, value: bytes | None) -> None:
+        if key.startswith(LAYOUT_KEY):
+            if value is not None:
+                paths = orjson.loads(value)
+                self._table.layouts[int(key.removeprefix(LAYOUT_KEY))] = Layout(tuple(tuple(kind) for kind in paths))
+            return
+        self._table.load(key.decode(), value)
+
+    def process(self, records: Sequence[Record], wall_ms: int | None) -> Effects:
+        effects = Effects(note=_Note(caught_up=wall_ms is not None))
+        if not self._settled:
+            self._settle(effects)
+        try:
+            self._apply(records, effects, careful=False)
+            changes = self._table.packed_changes()
+        except Exception:
+            # One record is more than the program can take. Its lead may be half changed: all again, lead by lead.
+            self._table.revert()
+            effects = Effects(effects.changelog, note=_Note(caught_up=wall_ms is not None))
+            self._apply(records, effects, careful=True)
+            changes = self._table.packed_changes()
+        effects.changelog.extend([(lead_id.encode(), packed) for lead_id, packed in changes])
+        if self._stage.options.publish_scores:
+            for lead_id, _ in changes:
+                lead = self._table.peek(lead_id)
+                assert lead is not None
+                effects.outputs.extend(self._scores(lead))
+        return effects
+
+    def due_ms(self) -> int | None:
+        return None
+
+    def committed(self, effects: Effects) -> None:
+        note: _Note = effects.note
+        for (kind, outcome), count in note.outcomes.items():
+            metrics.EVENTS.labels(kind, outcome.name, outcome.reason.value).inc(count)
+        for handoff, count in note.handoffs.items():
+            metrics.HANDOFFS.labels(handoff).inc(count)
+        for reason, count in note.dead_letters.items():
+            metrics.DEAD_LETTERS.labels(reason).inc(count)
+        if note.caught_up:
+            now = time.time()
+            for caused in note.caused_ms:
+                metrics.EVENT_TO_HANDOFF.observe(max(0.0, now - caused / 1000))
+
+    def _settle(self, effects: Effects) -> None:
+        """Before the first event: the program's layout gets a number, which goes into the changelog when it is new."""
+        number = self._table.settle_layout()
+        if number is not None:
+            effects.changelog.append((LAYOUT_KEY + str(number).encode(), orjson.dumps(self._program.layout.paths)))
+        self._settled = True
+
+    def _apply(self, records: Sequence[Record], effects: Effects, careful: bool) -> None:
+        program, table, note = self._program, self._table, effects.note
+        outcomes: dict[tuple[str, Outcome], int] = {}
+        decode = wire.decode
+        packed: dict[str, bytes] = {}
+        for record in records:
+            try:
+                event = decode(record.value or b"")
+            except wire.WireError as error:
+                self._reject(record, Reason.BAD_RECORD, str(error), effects)
+                continue
+            lead = table.open(event.lead)
+            if careful:
+                try:
+                    result = step(program, lead, event)
+                    packed.update(table.packed_changes())
+                except Exception as error:
+                    table.revert()
+                    self._reject(record, Reason.FAILED, f"{type(error).__name__} while scoring; the event was not applied", effects)
+                    continue
+            else:
+                result = step(program, lead, event)
+            outcome = (event.kind, result.outcome)
+            outcomes[outcome] = outcomes.get(outcome, 0) + 1
+            if result.outputs:
+                self._hand_off(result.outputs, record, effects)
+        note.outcomes.update(outcomes)
+        for lead_id in packed:
+            table.open(lead_id)
+
+    def _hand_off(self, outputs: Sequence[dict[str, Any]], record: Record, effects: Effects) -> None:
+        options = self._stage.options
+        for output in outputs:
+            key, value, headers = cloudevents.encode(output, options.source, structured=options.structured)
+            effects.outputs.append(Output(self._stage.topics.handoff, key, value, headers))
+            effects.note.handoffs[output["type"]] += 1
+            effects.note.caused_ms.append(record.timestamp)
+
+    def _reject(self, record: Record, reason: Reason, detail: str, effects: Effects) -> None:
+        effects.outputs.append(dead_letter(self._stage.topics.dead_letters, self._stage.name, record, reason, detail))
+        effects.note.outcomes["unknown", rejected(reason)] += 1
+        effects.note.dead_letters[reason.value] += 1
+
+    def _scores(self, lead: Lead) -> list[Output]:
+        """The latest score of a lead under each definition, for the scores topic."""
+        outputs = []
+        as_of = lead.state.as_of
+        for plan, tally in zip(self._program.plans, lead.tallies, strict=True):
+            tally = tally or Tally.over(plan, lead.ledger, as_of)
+            tally.advance(as_of)
+            sums = node_sums(plan, tally, attributes_at(plan, lead, as_of))
+            track = lead.track(plan.id)
+            score = {
+                "lead_id": lead.id,
+                "definition": plan.id,
+                "version": plan.version,
+                "as_of": as_of,
+                "stage": track.stage,
+                "cycle": track.cycle,
+                "score": score_of(plan, sums),
+                "grade": grade_of(plan, sums),
+            }
+            outputs.append(Output(self._stage.topics.scores, f"{plan.id}/{lead.id}".encode(), orjson.dumps(score)))
+        return outputs
+
