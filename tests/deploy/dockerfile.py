@@ -1,7 +1,7 @@
 """Reads the Dockerfile, and carries out its build stage in an empty folder: for machines without a container engine.
 
 `python -m tests.deploy.dockerfile` copies what the build stage copies, runs what it runs, and asks the installed program
-for its version and a lint of the examples it brought along. What stands in for the image's base is the running Python.
+for its version, a lint of the example and an export of the topics that it must have brought along. What stands in for the image's base is the running Python.
 """
 
 from __future__ import annotations
@@ -89,9 +89,11 @@ def main() -> None:
         folder = Path(name)
         prefix = build(read()[0], folder)
         environment = {"PATH": f"{prefix / 'bin'}{os.pathsep}{os.defpath}"}
-        for command in (["mqlstream", "--version"], ["mqlstream", "--help"]):
-            print("RUN", *command, flush=True)
-            subprocess.run([str(prefix / "bin" / command[0]), *command[1:]], cwd=folder, env=environment, check=True)
+        example = next(prefix.glob("lib/python*/site-packages/mqlstream/_data/config/b2b-default.yaml"))
+        for arguments in (["--version"], ["lint", str(example)], ["topics", "export", "--as", "script"]):
+            print("RUN mqlstream", *arguments, flush=True)
+            output = subprocess.run([prefix / "bin/mqlstream", *arguments], cwd=folder, env=environment, check=True, stdout=subprocess.PIPE)
+            print(output.stdout.decode()[:200], flush=True)
     print("The Dockerfile's build steps were carried out; no image was made.")
 
 

@@ -14,6 +14,7 @@ from mqlstream import metrics
 from tests.deploy import expressions
 
 PROMETHEUS = expressions.DEPLOY / "prometheus"
+TESTS = sorted(PROMETHEUS.glob("*_test.yaml"))
 ALERTS = [rule for group in yaml.safe_load((PROMETHEUS / "alerts.yaml").read_text())["groups"] for rule in group["rules"]]
 
 
@@ -31,12 +32,12 @@ def test_the_alert_rules_and_the_scrape_configuration_are_valid(promtool: str):
 
 
 def test_alerts_fire_when_they_should_and_keep_quiet_otherwise(promtool: str):
-    result = run(promtool, "test", "rules", PROMETHEUS / "alerts_test.yaml")
+    result = run(promtool, "test", "rules", *TESTS)
     assert result.returncode == 0, result.stdout + result.stderr
 
 
 def test_every_alert_is_seen_firing_and_keeping_quiet():
-    cases = [case for test in yaml.safe_load((PROMETHEUS / "alerts_test.yaml").read_text())["tests"] for case in test["alert_rule_test"]]
+    cases = [case for path in TESTS for test in yaml.safe_load(path.read_text())["tests"] for case in test["alert_rule_test"]]
     for alert in ALERTS:
         outcomes = {bool(case.get("exp_alerts")) for case in cases if case["alertname"] == alert["alert"]}
         assert outcomes == {True, False}, alert["alert"]
