@@ -36,7 +36,7 @@ def command(files: Sequence[Path], strict: bool, format_: str) -> None:
       mqlstream lint --strict --format json definitions/*.yaml
     """
     today = datetime.now(UTC).date()
-    findings = [finding for file in files for finding in lint(file, today=today)]
+    findings = lint(*files, today=today)
     _print(findings, format_)
     errors = sum(finding.severity == ERROR for finding in findings)
     warnings = len(findings) - errors

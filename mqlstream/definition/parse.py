@@ -15,14 +15,17 @@ from typing import Any
 from mqlstream.definition import checks, model, types
 from mqlstream.definition.build import build
 from mqlstream.definition.conditions import read_values, read_where
-from mqlstream.definition.doubts import doubt
+from mqlstream.definition.doubts import Doubts
 from mqlstream.definition.fields import CONSTRUCTS, NOT_YET
 from mqlstream.definition.findings import WARNING, DefinitionError, Finding, Report
 from mqlstream.definition.lists import read_lists
+from mqlstream.definition.logic import Budget
 from mqlstream.definition.qualifying import read_hours, read_when
 from mqlstream.definition.reader import Names, Obj, Reader
 from mqlstream.definition.source import MAX_BYTES, Entries, Items, Node, Scalar, decode, plain, read
 from mqlstream.errors import UsageError
+
+Versions = Mapping[str, tuple[int, str]]
 
 _SPECIAL: Mapping[type, Callable[..., Any]] = {
     types.Where: read_where,
@@ -48,7 +51,9 @@ def load(path: str | Path, *, warn: Callable[[Finding], None] | None = None, tod
     return definition
 
 
-def parse_file(path: str | Path, *, today: date | None = None) -> tuple[model.Definition | None, list[Finding]]:
+def parse_file(
+    path: str | Path, *, today: date | None = None, versions: Versions | None = None
+) -> tuple[model.Definition | None, list[Finding]]:
     """As `parse_text`, for a file; raises `UsageError` when it cannot be read."""
     file = Path(path)
     if not file.exists():
@@ -64,7 +69,7 @@ def parse_file(path: str | Path, *, today: date | None = None) -> tuple[model.De
     text = decode(data, report) if len(data) <= MAX_BYTES else data.decode("utf-8", "replace")
     if text is None:
         return None, report.sorted()
-    return parse_text(text, str(path), directory=file.parent, today=today)
+    return parse_text(text, str(path), directory=file.parent, today=today, versions=versions)
 
 
 def parse_text(
@@ -73,13 +78,14 @@ def parse_text(
     *,
     directory: Path | None = None,
     today: date | None = None,
+    versions: Versions | None = None,
     not_yet: frozenset[str] = NOT_YET,
 ) -> tuple[model.Definition | None, list[Finding]]:
     """The definition in a text, or None, and all findings in the order of the file; never raises.
 
     ``filename`` is only named in findings. ``directory`` is where ``{file: ...}`` lists are looked for (None: nowhere),
-    ``today`` what ``review_by`` and ``active`` are compared with (None: not at all), ``not_yet`` the constructs that are
-    refused as not supported yet.
+    ``today`` what ``review_by`` and ``active`` are compared with (None: not at all), ``versions`` the version and digest known of
+    each definition, above which a new content must rise, ``not_yet`` the constructs that are refused as not supported yet.
     """
     report = Report(filename)
     tree = read(text, report)
@@ -93,7 +99,7 @@ def parse_text(
     definition = None
     if not report.failed:
         definition = build(root, _digest(tree, reader))
-        doubt(definition, root, reader.lists, report, today)
+        Doubts(definition, root, report, Budget()).all(reader.lists, today, versions or {})
     return definition, report.sorted()
 
 
