@@ -33,6 +33,7 @@ TEXTS: dict[str, list[Any]] = {
     "session_id": ["s1", "s2"],
     "form": ["demo", "Contact us"],
     "campaign": ["spring", "Fall"],
+    "action": ["open", "click", "unsubscribe", "bounce", "registered", "attended"],
     "name": ["content_download", "chat"],
     "utm.source": ["ad"],
     "host": ["acme.example", "rival.example"],

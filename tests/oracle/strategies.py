@@ -5,6 +5,7 @@ What is generated is what lint accepts without errors; warnings are welcome. His
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import yaml
@@ -14,15 +15,21 @@ from tests.oracle.alphabet import BOOLEANS, DURATIONS, LISTS, MEMBERS, NUMBERS, 
 from tests.oracle.events import SCORED_KINDS, Json
 from tests.oracle.histories import arrivals, histories, moments
 
-FIRST: frozenset[str] = frozenset()
-ALL = frozenset(
+FIRST = frozenset(["stage"])
+ALL = FIRST | frozenset(
     ["active", "caps", "count", "distinct", "freeze", "grades", "inactivity", "machine", "points_from", "set", "tiers", "total", "when"]
 )
 POINTS = st.sampled_from([10, 25, 0, -5, 2.5, 60, -40])
 DIMENSIONS = ["engagement", "fit", "intent"]
-EVENT_PATHS = [path for path in (*TEXTS, *NUMBERS, *MEMBERS, *BOOLEANS) if not path.startswith("lead.")]
-LEAD_PATHS = [path for path in (*TEXTS, *NUMBERS, *MEMBERS, *BOOLEANS) if path.startswith("lead.")]
-ATTRIBUTE_PATHS = [path.removeprefix("lead.") for path in LEAD_PATHS]
+KIND_PATHS = {
+    "web_visit": ("path", "session_id", "duration_seconds", "host", "utm.source", "path"),
+    "form_fill": ("form", "fields.plan", "fields.company_size", "fields.consent", "host"),
+    "email_click": ("action", "campaign"),
+    "webinar_attendance": ("action", "attended_seconds"),
+    "activity": ("name", "properties.points", "properties.plan.size", "properties.tags"),
+}
+LEAD_PATHS = tuple(path for path in (*TEXTS, *NUMBERS, *MEMBERS, *BOOLEANS) if path.startswith("lead."))
+ATTRIBUTE_PATHS = tuple(path.removeprefix("lead.") for path in LEAD_PATHS)
 GROUPING_FIELDS = st.sampled_from(["session_id", "campaign", "path", "properties.plan", "fields.company_size"])
 
 
@@ -45,6 +52,7 @@ def maybe(values: Values) -> Values:
     return st.one_of(st.none(), st.none(), values)
 
 
+@cache
 def tests_of(path: str) -> Values:
     """What may stand beside a field path: a bare value or tests that fit the field."""
     full = path if path in (*TEXTS, *NUMBERS, *MEMBERS, *BOOLEANS) else f"lead.{path}"
@@ -94,7 +102,8 @@ def _number_tests(numbers: list[float]) -> Values:
     )
 
 
-def conditions(paths: list[str], depth: int = 1) -> Values:
+@cache
+def conditions(paths: tuple[str, ...], depth: int = 1) -> Values:
     """A `where` over some paths: entries that must all hold, and sometimes a compound."""
     entry = st.sampled_from(paths).flatmap(lambda path: tests_of(path).map(lambda test: {path: test}))
     simple = st.one_of(entry, entry, st.builds(lambda one, other: one | other, entry, entry))
@@ -110,20 +119,21 @@ def conditions(paths: list[str], depth: int = 1) -> Values:
 
 
 AGES = DURATIONS.flatmap(lambda age: st.sampled_from([{"gte": age}, {"lt": age}, {"gt": age}, {"lte": age}]))
-GATES = st.one_of(
-    conditions(LEAD_PATHS),
-    AGES.map(lambda test: {"lead.age": test}),
-    st.sampled_from(
-        [
-            {"lead.stage": "mql"},
-            {"lead.stage": {"ne": "lead"}},
-            {"lead.cycle": {"gte": 1}},
-            {"any": [{"lead.cycle": 0}, {"path": "/pricing"}]},
-        ]
-    ),
+GATES = st.one_of(conditions(LEAD_PATHS), AGES.map(lambda test: {"lead.age": test}))
+STAGE_GATES = st.sampled_from(
+    [{"lead.stage": "mql"}, {"lead.stage": {"ne": "lead"}}, {"lead.cycle": {"gte": 1}}, {"any": [{"lead.cycle": 0}, {"path": "/pricing"}]}]
 )
-EVENT_CONDITIONS = st.one_of(conditions(EVENT_PATHS), st.builds(lambda where, gate: where | gate, conditions(EVENT_PATHS), GATES), GATES)
 LEAD_CONDITIONS = st.one_of(conditions(ATTRIBUTE_PATHS), AGES.map(lambda test: {"age": test}))
+
+
+@cache
+def event_conditions(kinds: tuple[str, ...], stages: bool) -> Values:
+    """What a rule for these kinds asks of an event, of the lead and, with `stages`, of the stage that the event met."""
+    paths = tuple(dict.fromkeys(path for kind in kinds for path in KIND_PATHS[kind]))
+    of_events = conditions(paths)
+    gates = st.one_of(GATES, GATES, STAGE_GATES) if stages else GATES
+    return st.one_of(of_events, of_events, st.builds(lambda where, gate: where | gate, of_events, gates), gates)
+
 
 LIMITS = st.fixed_dictionaries(
     {"count": st.sampled_from([1, 1, 2, 3]), "per": st.one_of(DURATIONS, st.sampled_from(["day", "week", "month", "year", "lifetime"]))},
@@ -168,7 +178,8 @@ def rules(draw: st.DrawFn, number: int, features: frozenset[str], groups: list[s
     """One rule."""
     shape = draw(st.sampled_from(["points", "points", "points", *sorted(features & {"points_from", "set", "tiers"})]))
     kinds = draw(st.lists(st.sampled_from(SCORED_KINDS), min_size=1, max_size=3, unique=True))
-    rule: Json = {"id": f"r{number}", "on": kinds if len(kinds) > 1 else kinds[0], "where": draw(maybe(EVENT_CONDITIONS))}
+    where = maybe(event_conditions(tuple(sorted(kinds)), "stage" in features))
+    rule: Json = {"id": f"r{number}", "on": kinds if len(kinds) > 1 else kinds[0], "where": draw(where)}
     if "machine" in features and draw(st.integers(0, 7)) == 7:
         rule["machine"] = True
     if shape == "set":
@@ -214,13 +225,14 @@ def fit_entries(draw: st.DrawFn, number: int, features: frozenset[str], groups: 
     return _present(entry)
 
 
+ACTIVITY_CONDITIONS = st.sampled_from(sorted(KIND_PATHS)).flatmap(lambda kind: conditions(KIND_PATHS[kind], depth=0))
 INACTIVITY = st.fixed_dictionaries(
     {"after": DURATIONS, "points": st.sampled_from([-10, -1, 5])},
     optional={
         "every": DURATIONS,
         "dimension": st.sampled_from(DIMENSIONS),
         "on": st.lists(st.sampled_from(SCORED_KINDS), min_size=1, max_size=2, unique=True),
-        "where": conditions(EVENT_PATHS, depth=0),
+        "where": ACTIVITY_CONDITIONS,
         "unless": st.one_of(AGES.map(lambda test: {"lead.age": test}), conditions(LEAD_PATHS)),
     },
 )
@@ -271,7 +283,6 @@ def definitions(draw: st.DrawFn, features: frozenset[str] = ALL) -> Json:
         "timezone": draw(maybe(st.sampled_from(ZONES))),
         "horizon": draw(maybe(st.sampled_from(["3d", "30d", "1d"]))),
         "bounds": draw(maybe(st.fixed_dictionaries({"per_day": st.integers(1, 3), "ledger": st.integers(1, 6)}))),
-        "lists": LISTS,
         "dimensions": dimensions,
         "groups": groups or None,
         "rules": found,
@@ -290,7 +301,9 @@ def definitions(draw: st.DrawFn, features: frozenset[str] = ALL) -> Json:
             maybe(st.sampled_from([{"from": "2026-10-25"}, {"until": "2026-11-03"}, {"from": "2026-03-29", "until": "2026-11-02"}]))
         )
     parts["qualify"] = draw(qualify_parts(features, awardable, bool(parts.get("grades"))))
-    return _present(parts)
+    text = repr(parts)
+    named = {name: members for name, members in LISTS.items() if f"${name}" in text}
+    return _present(parts | {"lists": named or None})
 
 
 def _with_dimension(bounds: Json) -> Values:

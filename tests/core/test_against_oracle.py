@@ -1,0 +1,154 @@
+"""Production against the naive oracle: the central property of the language, on generated definitions and histories.
+
+The short form looks at the same few hundred examples each time; `make oracle` at as many new ones as
+MQLSTREAM_ORACLE_EXAMPLES says (default 200,000).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections import defaultdict
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, note, settings
+from hypothesis import strategies as st
+
+from tests.oracle.events import Json
+from tests.oracle.lifecycle import life, lives
+from tests.oracle.oracle import score_of
+from tests.oracle.production import SUPPORTED, Handoff, handed_off, scored, scored_as_they_arrive
+from tests.oracle.strategies import arrivals, definitions, histories, moments, text_of
+
+MANY = int(os.environ.get("MQLSTREAM_ORACLE_EXAMPLES", "200000"))
+# One difference at a time: shrinking several of them takes minutes.
+COMMON = settings(deadline=None, report_multiple_bugs=False, suppress_health_check=list(HealthCheck))
+QUICK = settings(COMMON, max_examples=100, derandomize=True)
+LONG = settings(COMMON, max_examples=MANY)
+TOLERANCE = 1e-6
+
+DATA = st.data()
+DEFINITIONS = definitions(SUPPORTED)
+ORDERLESS_DEFINITIONS = definitions(SUPPORTED - {"stage"})
+
+
+def oracle_rows(definition: Json, events: list[Json], as_of: int) -> list[Json]:
+    """One row for each lead with an event by `as_of`, as `score --leads` has them."""
+    found = lives(definition, [event for event in events if event["time"] <= as_of])
+    return [
+        {"lead_id": lead, "stage": each.stage, "cycle": each.cycle} | score_of(definition, each.applied, as_of, each.met)
+        for lead, each in sorted(found.items())
+    ]
+
+
+def sums(contributions: list[Json]) -> dict[tuple[Any, ...], list[float]]:
+    """Points and awarded points by where they come from; several standing contributions of one rule are one here."""
+    found: dict[tuple[Any, ...], list[float]] = defaultdict(lambda: [0.0, 0.0])
+    for each in contributions:
+        if each["points"]:
+            entry = found[each["rule"], each["label"], each["time"], each["source"] or "", each["event_id"] or "", each["intent"]]
+            entry[0] += each["points"]
+            entry[1] += each["awarded"]
+    return found
+
+
+def assert_same_numbers(got: dict[Any, Any], expected: dict[Any, Any], what: str) -> None:
+    """Both mappings have the same keys, and numbers that differ by no more than the tolerance."""
+    for key in {**expected, **got}:
+        one, other = got.get(key, 0), expected.get(key, 0)
+        for mine, its in zip(*(side if isinstance(side, list) else [side] for side in (one, other)), strict=False):
+            assert math.isclose(mine, its, rel_tol=0, abs_tol=TOLERANCE), f"{what} {key}: got {one}, the oracle {other}"
+
+
+def assert_same_scores(got: list[Json], expected: list[Json], stages: bool = True) -> None:
+    """The same leads with the same scores, cells and contributions, and the same stages where they are comparable."""
+    assert [row["lead_id"] for row in got] == [row["lead_id"] for row in expected]
+    for mine, its in zip(got, expected, strict=True):
+        assert mine["as_of"] == its["as_of"]
+        assert mine["score"].keys() == its["score"].keys()
+        assert_same_numbers(mine["score"], its["score"], f"{mine['lead_id']}: score")
+        assert_same_numbers(sums(mine["contributions"]), sums(its["contributions"]), f"{mine['lead_id']}: contribution")
+        assert (mine["grade"] or "") == its["grade"]
+        if stages:
+            assert (mine["stage"], mine["cycle"]) == (its["stage"], its["cycle"])
+
+
+def tell(definition: Json, events: list[Json]) -> None:
+    """Leave the example in the failure's report as files that the command line reads."""
+    note(text_of(definition))
+    note("\n".join(json.dumps(event, ensure_ascii=False) for event in events))
+
+
+def check_scores(data: st.DataObject, definition: Json, history: list[Json]) -> None:
+    as_of = data.draw(moments(history), label="as_of")
+    tell(definition, history)
+    assert_same_scores(scored(definition, history, as_of), oracle_rows(definition, history, as_of))
+
+
+def check_handoffs(definition: Json, history: list[Json]) -> None:
+    tell(definition, history)
+    expected = [
+        Handoff(each.lead, each.cycle, each.as_of, each.qualified_at or 0, each.score["score"]["total"])
+        for each in life(definition, history)
+        if each.stage == "mql"
+    ]
+    got = handed_off(definition, history)
+    assert [handoff[:4] for handoff in got] == [handoff[:4] for handoff in expected]
+    assert [handoff.total for handoff in got] == pytest.approx([handoff.total for handoff in expected], abs=TOLERANCE)
+
+
+def check_arrivals(data: st.DataObject, definition: Json, history: list[Json]) -> None:
+    arriving = data.draw(arrivals(history), label="arriving")
+    tell(definition, arriving)
+    latest = max(event["time"] for event in history)
+    assert_same_scores(scored_as_they_arrive(definition, arriving), oracle_rows(definition, history, latest), stages=False)
+
+
+@QUICK
+@given(DATA, DEFINITIONS, histories())
+def test_scores_are_the_oracle_s_at_any_moment(data: st.DataObject, definition: Json, history: list[Json]) -> None:
+    check_scores(data, definition, history)
+
+
+@QUICK
+@given(DEFINITIONS, histories())
+def test_handoffs_of_a_sorted_history_are_the_oracle_s(definition: Json, history: list[Json]) -> None:
+    check_handoffs(definition, history)
+
+
+@QUICK
+@given(DATA, ORDERLESS_DEFINITIONS, histories(conflicts=False))
+def test_scores_are_the_oracle_s_whatever_the_order_of_arrival_and_the_duplicates(
+    data: st.DataObject, definition: Json, history: list[Json]
+) -> None:
+    check_arrivals(data, definition, history)
+
+
+@QUICK
+@given(DATA, DEFINITIONS, histories())
+def test_the_order_of_the_lines_changes_nothing_offline(data: st.DataObject, definition: Json, history: list[Json]) -> None:
+    shuffled = data.draw(arrivals(history), label="shuffled")
+    assert scored(definition, shuffled, None) == scored(definition, history, None)
+    assert handed_off(definition, shuffled) == handed_off(definition, history)
+
+
+@pytest.mark.oracle
+def test_many_examples_show_no_difference(request: pytest.FixtureRequest) -> None:
+    if "oracle" not in request.config.getoption("-m"):
+        pytest.skip("a long run: only with `make oracle`")
+
+    @LONG
+    @given(DATA, ORDERLESS_DEFINITIONS, histories(conflicts=False))
+    def in_any_order(data: st.DataObject, definition: Json, history: list[Json]) -> None:
+        check_arrivals(data, definition, history)
+
+    @LONG
+    @given(DATA, DEFINITIONS, histories())
+    def in_order(data: st.DataObject, definition: Json, history: list[Json]) -> None:
+        check_scores(data, definition, history)
+        check_handoffs(definition, history)
+
+    in_order()
+    in_any_order()
