@@ -73,6 +73,7 @@ class LeadState(msgspec.Struct, array_like=True):
     entries: list[Entry] = []
     facts: list[Fact] = []
     tracks: dict[str, Track] = {}
+    newest: dict[str, int] = {}  # inactivity entry -> time of the newest activity it looks at, which never ages out
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -101,6 +102,11 @@ class Lead:
         if definition not in tracks:
             tracks[definition] = Track()
         return tracks[definition]
+
+    def newest_activity(self, key: str, as_of: int) -> int:
+        """The newest activity an inactivity entry looks at; `NEVER` when none, or when it came after ``as_of``."""
+        newest = self.state.newest.get(key, NEVER)
+        return newest if newest <= as_of else NEVER
 
     def attributes(self, as_of: int | None = None) -> dict[str, Any]:
         """The lead's attributes with the derived ones (but ``age``): now, or as they stood at ``as_of``."""

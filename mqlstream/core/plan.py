@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from mqlstream.core.event import Event
+from mqlstream.core.inactivity import InactivityPlan
 from mqlstream.core.lead import Track
 
 Values = Sequence[Any]  # of one event, after the layout of its kind
@@ -176,12 +177,14 @@ class Plan:
     machine_candidates: tuple[Find, ...]  # by kind index, of machines' events
     gates: tuple[Gate, ...]
     fit: tuple[FitPlan, ...]
+    inactivity: tuple[InactivityPlan, ...]
     disqualify: tuple[ConditionPlan, ...]
     freeze: tuple[ConditionPlan, ...]
     qualifies: Callable[[Moment], bool] | None
     threshold: Mapping[str, float]
     fast_track: tuple[int, ...]
     reads_age: bool  # fit, gates or conditions change with time alone
+    gated_sets: bool  # some rule with `set` is switched by the lead's attributes
     needs: float  # nothing to review while the tally's potential is below this and no attribute has changed
     halving: tuple[tuple[int, int], ...]  # (lane, half-life in ms) of the half_life lanes
     grades: Mapping[str, tuple[tuple[str, float | None], ...]] = field(default_factory=dict)
@@ -221,4 +224,5 @@ class Program:
     per_day: int
     horizon_days: int
     own_flood: tuple[bool, ...]  # by plan: whether its flood limit is below the ledger's
+    watches_gaps: bool = False  # some plan has `inactivity`
     shape: HandoffShape = HandoffShape()

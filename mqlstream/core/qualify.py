@@ -65,11 +65,17 @@ def _holds(plan: Plan, lead: Lead, track: Track, tally: Tally, as_of: int) -> bo
         return False
     tally.advance(as_of)
     assert plan.qualifies is not None
-    return plan.qualifies(Moment(node_sums(plan, tally, attributes), attributes, _awarded(tally, track)))
+    return plan.qualifies(Moment(node_sums(plan, lead, tally, attributes), attributes, _awarded(plan, tally, track, attributes)))
 
 
-def _awarded(tally: Tally, track: Track) -> Callable[[int], bool]:
-    return lambda rule: tally.awarded.get(rule, 0) > track.since
+def _awarded(plan: Plan, tally: Tally, track: Track, attributes: Attributes) -> Callable[[int], bool]:
+    """Whether a rule was awarded in this cycle, and is not switched off by the lead's attributes."""
+
+    def awarded(index: int) -> bool:
+        gate = plan.rules[index].gate
+        return tally.awarded.get(index, 0) > track.since and (gate is None or plan.gates[gate](attributes))
+
+    return awarded
 
 
 def _first_moment(plan: Plan, lead: Lead, track: Track, since: int) -> int | None:

@@ -33,19 +33,29 @@ def attributes_at(plan: Plan, lead: Lead, as_of: int) -> Attributes:
     return attributes
 
 
-def node_sums(plan: Plan, tally: Tally, attributes: Attributes) -> list[float]:
+def settled(plan: Plan, lead: Lead, tally: Tally, attributes: Attributes) -> Tally:
+    """The tally for these attributes: another one where they switch a rule with `set` on or off."""
+    if not plan.gated_sets:
+        return tally
+    closed = frozenset(
+        rule.index for rule in plan.rules if rule.set is not None and rule.gate is not None and not plan.gates[rule.gate](attributes)
+    )
+    return tally if closed == tally.closed else Tally.over(plan, lead.ledger, tally.at, closed=closed)
+
+
+def node_sums(plan: Plan, lead: Lead, tally: Tally, attributes: Attributes) -> list[float]:
     """The clipped sum of every node of the plan, the total last, at the tally's time."""
-    return _clip(plan, raw_sums(plan, tally, attributes))
+    return _clip(plan, raw_sums(plan, lead, settled(plan, lead, tally, attributes), attributes))
 
 
-def raw_sums(plan: Plan, tally: Tally, attributes: Attributes) -> list[float]:
+def raw_sums(plan: Plan, lead: Lead, tally: Tally, attributes: Attributes) -> list[float]:
     """What flows into every node from lanes and standing points, before any clipping."""
     sums = [0.0] * len(plan.nodes)
     open_gates = [gate(attributes) for gate in plan.gates]
     for index, lane in enumerate(plan.lanes):
         if lane.gate is None or open_gates[lane.gate]:
             sums[lane.node] += tally.worth(index)
-    for standing in standings(plan, tally, attributes, open_gates):
+    for standing in standings(plan, lead, tally, attributes, open_gates):
         sums[standing.node] += standing.points
     return sums
 
@@ -65,7 +75,7 @@ def _clip(plan: Plan, sums: list[float], clipped: list[dict[str, Any]] | None = 
     return sums
 
 
-def standings(plan: Plan, tally: Tally, attributes: Attributes, open_gates: Sequence[bool]) -> Iterator[Standing]:
+def standings(plan: Plan, lead: Lead, tally: Tally, attributes: Attributes, open_gates: Sequence[bool]) -> Iterator[Standing]:
     """Every standing contribution that holds at the tally's time."""
     for fit in plan.fit:
         points = fit.points(attributes)
@@ -77,9 +87,14 @@ def standings(plan: Plan, tally: Tally, attributes: Attributes, open_gates: Sequ
             points = _tier_points(rule, times, tally.at)
             if points is not None:
                 yield Standing(rule.id, rule.label, rule.intent, rule.node, points)
+    for gaps in tally.gaps:
+        reset_at = tally.resets[gaps.plan.dimension].time if gaps.plan.dimension in tally.resets else NEVER
+        newest = lead.newest_activity(gaps.plan.key, tally.at)
+        points = gaps.points(lead.state.first_seen, newest, tally.at, plan.horizon_days, reset_at, attributes)
+        if points is not None:
+            yield Standing(gaps.plan.id, gaps.plan.label, None, gaps.plan.node, points)
     for dimension, reset in tally.resets.items():
-        if reset.rule.gate is None or open_gates[reset.rule.gate]:
-            yield Standing(reset.rule.id, reset.rule.label, reset.rule.intent, dimension, reset.value)
+        yield Standing(reset.rule.id, reset.rule.label, reset.rule.intent, dimension, reset.value)
 
 
 def _tier_points(rule: RulePlan, times: Sequence[int], as_of: int) -> float | None:
@@ -125,8 +140,12 @@ class Explained(NamedTuple):
 def explain(plan: Plan, lead: Lead, as_of: int) -> Explained:
     """The score at ``as_of`` from scratch, in order: the same for the same set of events, to the last bit."""
     awards: list[Award] = []
-    tally = Tally.over(plan, lead.ledger, as_of, awards)
     attributes = attributes_at(plan, lead, as_of)
+    tally = Tally.over(plan, lead.ledger, as_of, awards)
+    right = settled(plan, lead, tally, attributes)
+    if right is not tally:
+        awards.clear()
+        tally = Tally.over(plan, lead.ledger, as_of, awards, right.closed)
     open_gates = [gate(attributes) for gate in plan.gates]
     found = []
     sources = lead.state.sources
@@ -138,11 +157,11 @@ def explain(plan: Plan, lead: Lead, as_of: int) -> Explained:
         if lane.shape in ("linear", "expire_after") and age >= lane.ms:
             continue
         found.append(_contribution(award.rule, lane.worth(award.points, age), award.points, award.entry.time, award.entry.id, sources[award.entry.source]))
-    for standing in standings(plan, tally, attributes, open_gates):
+    for standing in standings(plan, lead, tally, attributes, open_gates):
         found.append(_contribution(standing, standing.points, standing.points, as_of, None, None))
     found.sort(key=lambda c: (-c["points"], -c["time"], c["rule"], c["source"] or "", c["event_id"] or ""))
     clipped: list[dict[str, Any]] = []
-    sums = _clip(plan, raw_sums(plan, tally, attributes), clipped)
+    sums = _clip(plan, raw_sums(plan, lead, tally, attributes), clipped)
     return Explained(sums, found, clipped)
 
 

@@ -14,7 +14,7 @@ from mqlstream.core.outcome import SCORED, Outcome, Reason, ignored
 from mqlstream.core.outputs import Output
 from mqlstream.core.plan import Program
 from mqlstream.core.qualify import review
-from mqlstream.core.tally import Tally
+from mqlstream.core.tally import Tally, ends_gap
 
 _KIND = {kind: index for index, kind in enumerate(KINDS)}
 _IN_LEDGER = len(ACTIVITY_KINDS)
@@ -63,6 +63,8 @@ def step(program: Program, lead: Lead, event: Event) -> Result:
         changed = _learn(lead, event, source) or changed
     reason = Reason.NONE
     if kind < _IN_LEDGER:
+        if program.watches_gaps:
+            _note_activity(program, lead, entry)
         reason = _count(program, lead, entry)
     else:
         _age(program, lead)
@@ -107,6 +109,15 @@ def _learn(lead: Lead, event: Event, source: int) -> bool:
             said[EMAIL] = event.email
         changed = lead.learn(event.time, source, event.id, said) or changed
     return changed
+
+
+def _note_activity(program: Program, lead: Lead, entry: Entry) -> None:
+    """Remember the newest activity for every inactivity entry: it never ages out."""
+    newest = lead.state.newest
+    for plan in program.plans:
+        for watched in plan.inactivity:
+            if entry.time > newest.get(watched.key, NEVER) and ends_gap(watched, entry):
+                newest[watched.key] = entry.time
 
 
 def _count(program: Program, lead: Lead, entry: Entry) -> Reason:

@@ -13,6 +13,7 @@ from math import inf
 from typing import Any, NamedTuple
 
 from mqlstream.core.event import DAY_MS
+from mqlstream.core.inactivity import Gaps, InactivityPlan
 from mqlstream.core.lead import MACHINE, Entry
 from mqlstream.core.ledger import Ledger
 from mqlstream.core.plan import Candidate, Plan, RulePlan
@@ -36,13 +37,16 @@ class Reset(NamedTuple):
 class Tally:
     """``at`` is the time the sums stand at; it only rises. ``potential`` is a bound no sum of points can exceed.
 
-    ``record``, when given, receives every award in order.
+    ``record``, when given, receives every award in order. ``closed`` are the rules with `set` that the lead's attributes
+    switch off.
     """
 
-    __slots__ = ("_expiring", "_windows", "at", "awarded", "counted", "good_until", "plan", "potential", "record", "resets", "slopes", "sums", "tiers")  # fmt: skip
+    __slots__ = ("_expiring", "_windows", "at", "awarded", "closed", "counted", "gaps", "good_until", "plan", "potential", "record", "resets", "slopes", "sums", "tiers")  # fmt: skip
 
-    def __init__(self, plan: Plan, record: list[Award] | None = None) -> None:
+    def __init__(self, plan: Plan, record: list[Award] | None = None, closed: frozenset[int] = frozenset()) -> None:
         self.plan = plan
+        self.closed = closed
+        self.gaps = [Gaps(entry) for entry in plan.inactivity]
         self.at = 0
         self.good_until = 2**63  # when the oldest entry leaves the horizon
         self.sums = [0.0] * len(plan.lanes)
@@ -57,9 +61,11 @@ class Tally:
         self._expiring: list[tuple[int, int, float, int]] = []  # heap of (expiry, lane, points, time)
 
     @classmethod
-    def over(cls, plan: Plan, ledger: Ledger, as_of: int, record: list[Award] | None = None) -> Tally:
+    def over(
+        cls, plan: Plan, ledger: Ledger, as_of: int, record: list[Award] | None = None, closed: frozenset[int] = frozenset()
+    ) -> Tally:
         """The tally of what counts at ``as_of``, from scratch."""
-        tally = cls(plan, record)
+        tally = cls(plan, record, closed)
         for entry in countable(plan, ledger, as_of):
             tally.feed(entry)
         tally.advance(as_of)
@@ -96,16 +102,19 @@ class Tally:
                     self.record.append(Award(entry, rule, points))
             elif rule.plain:
                 self._add(lane, points, entry, rule)
-            elif rule.set is not None:
-                sets = [*sets, rule] if sets else [rule]
-            else:
+            elif rule.set is None:
                 self._award(rule, entry)
+            elif rule.index not in self.closed:
+                sets = [*sets, rule] if sets else [rule]
         if sets:
             self._reset(sets, entry)
+        for gaps in self.gaps:
+            if ends_gap(gaps.plan, entry):
+                gaps.add(time)
 
     def slip_in(self, entry: Entry) -> bool:
         """Count an entry that comes before others, when the order makes no difference; False when it may."""
-        if self.resets or len(self.counted) >= self.plan.ledger:
+        if self.resets or len(self.counted) >= self.plan.ledger or any(ends_gap(gaps.plan, entry) for gaps in self.gaps):
             return False
         matched = self._matched(entry)
         if not all(candidate.rule.plain for candidate in matched):
@@ -241,11 +250,20 @@ class Tally:
         if self.resets or not all(candidate.quick for candidate in matched):
             return False
         self.counted.popleft()
+        for gaps in self.gaps:
+            if ends_gap(gaps.plan, oldest):
+                gaps.drop_first()
         if self.counted:
             self.good_until = (self.counted[0].time // DAY_MS + self.plan.horizon_days) * DAY_MS
         for candidate in matched:
             self.sums[candidate.lane] -= lanes[candidate.lane].worth(candidate.points, self.at - oldest.time)
         return True
+
+
+def ends_gap(entry_plan: InactivityPlan, entry: Entry) -> bool:
+    """Whether an event is an activity as an inactivity entry sees it."""
+    test = None if entry.flags & MACHINE else entry_plan.ends_gap.get(entry.kind)
+    return test is not None and test(entry.values)
 
 
 def countable(plan: Plan, ledger: Ledger, as_of: int) -> list[Entry]:

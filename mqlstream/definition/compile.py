@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from mqlstream.core.event import KINDS, Event
+from mqlstream.core.event import ACTIVITY_KINDS, KINDS, PASSIVE_ACTIONS, Event
+from mqlstream.core.inactivity import InactivityPlan
 from mqlstream.core.lead import Track
 from mqlstream.core.matching import FieldTests, Matcher
 from mqlstream.core.plan import (
@@ -22,12 +23,14 @@ from mqlstream.core.plan import (
     Lane,
     Layout,
     LimitPlan,
+    Match,
     Node,
     Plan,
     PointsFrom,
     Program,
     RulePlan,
     TierPlan,
+    Values,
 )
 from mqlstream.core.scoring import EPSILON
 from mqlstream.core.values import lookup
@@ -37,6 +40,8 @@ from mqlstream.definition.where import by_field, event_match, gate, paths, split
 
 _KIND = {kind: index for index, kind in enumerate(KINDS)}
 _MET = ("lead.stage", "lead.cycle")
+_AGE = "age"
+_WITH_ACTION = ("email_click", "webinar_attendance")
 _QUICK = ("none", "half_life")  # lanes to which an award of now is simply added
 Places = Mapping[str, int]
 
@@ -54,6 +59,7 @@ def compile_program(definitions: Sequence[model.Definition], shape: HandoffShape
         per_day=per_day,
         horizon_days=max((definition.horizon_days for definition in definitions), default=400),
         own_flood=tuple(definition.per_day < per_day for definition in definitions),
+        watches_gaps=any(definition.inactivity for definition in definitions),
         shape=shape or HandoffShape(),
     )
 
@@ -70,6 +76,11 @@ def _layout(definitions: Sequence[model.Definition]) -> tuple[Layout, tuple[int,
                         met[_KIND[kind]].add(f"{path}@{definition.id}")
                     else:
                         fields[_KIND[kind]].add(path)
+        for entry in definition.inactivity:
+            for kind in entry.on or ACTIVITY_KINDS:
+                fields[_KIND[kind]].update(paths(split(entry.where)[0]))
+                if kind in _WITH_ACTION:
+                    fields[_KIND[kind]].add("action")
     layout = Layout(tuple((*sorted(own), *sorted(others)) for own, others in zip(fields, met, strict=True)))
     return layout, tuple(len(own) for own in fields)
 
@@ -169,12 +180,14 @@ class _Compiler:
             machine_candidates=self._matchers(rules, machine=True),
             gates=tuple(gate(where) for where in self.gates),
             fit=tuple(self._fit(fit) for fit in definition.fit),
+            inactivity=tuple(self._inactivity(entry) for entry in definition.inactivity),
             disqualify=tuple(ConditionPlan(c.id, gate(c.where)) for c in definition.disqualify),
             freeze=tuple(ConditionPlan(c.id, gate(c.where)) for c in definition.freeze),
             qualifies=compile_when(qualify, dimensions, len(self.nodes) - 1, definition.grades, self.rule_index),
             threshold=dict(qualify.threshold),
             fast_track=tuple(self.rule_index[rule] for rule in qualify.fast_track),
             reads_age=self._reads_age(),
+            gated_sets=any(rule.set is not None and rule.gate is not None for rule in rules),
             needs=self._needs(),
             halving=tuple((index, lane.ms) for lane, index in self.lanes.items() if lane.shape == "half_life"),
             grades=definition.grades,
@@ -270,13 +283,33 @@ class _Compiler:
 
         return FitPlan(fit.id, fit.label, fit.intent, self._home(fit.group, fit.dimension), points)
 
+    def _inactivity(self, entry: model.Inactivity) -> InactivityPlan:
+        on_event = split(entry.where)[0]
+        ends_gap = {
+            _KIND[kind]: _ends_gap(event_match(on_event, places), places["action"] if kind in _WITH_ACTION else None)
+            for kind, places in ((kind, self.places[_KIND[kind]]) for kind in entry.on or ACTIVITY_KINDS)
+        }
+        return InactivityPlan(
+            key=f"{self.definition.id}/{entry.id}",
+            id=entry.id,
+            label=entry.label,
+            node=self._home(entry.group, entry.dimension),
+            dimension=self.node_of["dimension", entry.dimension],
+            after_ms=entry.after_ms,
+            every_ms=entry.every_ms,
+            points=entry.points,
+            ends_gap=ends_gap,
+            unless=gate(entry.unless) if entry.unless is not None else None,
+            by_age=entry.unless is not None and _AGE in {path.removeprefix("lead.") for path in paths(entry.unless)},
+        )
+
     def _reads_age(self) -> bool:
         definition = self.definition
         wheres: list[model.Where] = [split(rule.where)[1] for rule in definition.rules]
         wheres += [case.where for fit in definition.fit for case in fit.cases] + [fit.where for fit in definition.fit]
         wheres += [condition.where for condition in (*definition.disqualify, *definition.freeze)]
         wheres += wheres_in(definition.qualify.when) if definition.qualify.when else []
-        return any(path.removeprefix("lead.") == "age" for where in wheres for path in paths(where))
+        return any(path.removeprefix("lead.") == _AGE for where in wheres for path in paths(where))
 
     def _needs(self) -> float:
         """What points must add up to before there is anything to review; minus infinity when nothing is known."""
@@ -291,6 +324,17 @@ class _Compiler:
         standing = sum(max(0.0, _most(fit) * fit.weight) for fit in definition.fit)
         standing += sum(max(0.0, *(tier.points * rule.weight for tier in rule.tiers)) for rule in definition.rules if rule.tiers)
         return max(totals) - standing - 2 * EPSILON
+
+
+def _ends_gap(match: Match | None, action: int | None) -> Match:
+    """Whether an event is an activity: what the entry asks for, and not something that merely happened to the lead."""
+
+    def ends_gap(values: Values) -> bool:
+        if action is not None and values[action] in PASSIVE_ACTIONS:
+            return False
+        return match is None or match(values)
+
+    return ends_gap
 
 
 Places_by_kind = Mapping[int, int]

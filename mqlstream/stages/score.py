@@ -174,7 +174,7 @@ class ScoreProcessor:
         for plan, tally in zip(self._program.plans, lead.tallies, strict=True):
             tally = tally or Tally.over(plan, lead.ledger, as_of)
             tally.advance(as_of)
-            sums = node_sums(plan, tally, attributes_at(plan, lead, as_of))
+            sums = node_sums(plan, lead, tally, attributes_at(plan, lead, as_of))
             track = lead.track(plan.id)
             score = {
                 "lead_id": lead.id,
