@@ -1,0 +1,187 @@
+"""A worker: its roles, made from the settings, and what has to be right before it starts.
+
+    code = run(settings, prepare(settings, ROLES))
+
+Roles are hosted by `mqlstream.app.shell`; the work of a stage is the engine's and `mqlstream.stages`'.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mqlstream import metrics
+from mqlstream.app.monitor import EngineMonitor
+from mqlstream.config import Settings, kafka_kwargs
+from mqlstream.core.plan import HandoffShape
+from mqlstream.definition import load
+from mqlstream.definition.compile import compile_program
+from mqlstream.definition.model import Definition
+from mqlstream.engine.interfaces import Stage
+from mqlstream.engine.kafka import KafkaBroker
+from mqlstream.engine.runner import StageRunner
+from mqlstream.engine.status import Options
+from mqlstream.errors import UsageError
+from mqlstream.handoff.contract import TYPES
+from mqlstream.ingest.results import IngestOptions
+from mqlstream.stages.ingest import IngestStage
+from mqlstream.stages.score import ScoreOptions, ScoreStage
+from mqlstream.topics import Topics, declared
+from mqlstream.web.server import WebServer
+
+if TYPE_CHECKING:
+    from mqlstream.app.shell import Role
+
+log = logging.getLogger(__name__)
+
+ROLES = ("ingest", "score", "web")
+_NOT_YET = ("insights",)
+
+
+class StageRole:
+    """Runs a stage's tasks."""
+
+    def __init__(self, runner: StageRunner) -> None:
+        self.name = runner.stage.name
+        self._runner = runner
+        self._draining = False
+
+    async def run(self) -> None:
+        await self._runner.run()
+
+    async def stop(self) -> None:
+        self._draining = True
+        await self._runner.stop()
+
+    def not_ready(self) -> Sequence[str]:
+        """The reasons why the stage does not do its share of the work; none when it does."""
+        if self._draining:
+            return (f"{self.name}: draining",)
+        return self._runner.status().not_ready
+
+
+class WebRole:
+    """Serves the worker's own pages."""
+
+    name = "web"
+
+    def __init__(self, bind: str, not_ready: Callable[[], Sequence[str]]) -> None:
+        self._server = WebServer(bind, not_ready, metrics.REGISTRY)
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        await self._server.start()
+        log.info("web: listening on %s", self._server.url)
+        try:
+            await self._stopping.wait()
+        finally:
+            await self._server.stop()
+
+    async def stop(self) -> None:
+        self._stopping.set()
+
+
+def prepare(settings: Settings, roles: Sequence[str]) -> list[StageRole | WebRole]:
+    """The roles of a worker, ready to be hosted, once all that they need is found to be there.
+
+    Raises `UsageError` for unknown roles, wrong or missing definitions, missing topics and wrong partition counts, and
+    `UnreachableError` when no broker answers.
+    """
+    check_roles(roles)
+    stages = _stages(settings, roles)
+    kafka = kafka_kwargs(settings)
+    counts = _internal_counts(settings)
+    asyncio.run(_check_topics(KafkaBroker(kafka), settings, counts))
+    monitor = EngineMonitor()
+    options = Options(commit_interval_ms=settings.commit_interval_ms, partitions=counts, url=f"http://{settings.http_bind}")
+    working = [
+        StageRole(StageRunner(stage, broker=KafkaBroker(kafka), app_id=settings.app_id, options=options, monitor=monitor))
+        for stage in stages
+    ]
+    for handoff in TYPES:
+        metrics.HANDOFFS.labels(handoff)  # the first of a type must be a step from 0, or no rate would show it
+    web = [WebRole(settings.http_bind, lambda: [line for role in working for line in role.not_ready()])] if "web" in roles else []
+    return [*web, *working]
+
+
+def run(settings: Settings, roles: Sequence[Role]) -> int:
+    """Host prepared roles until a signal; returns the process's exit code."""
+    from mqlstream.app.shell import host  # Faust takes a moment to load: a mistake should be told before
+
+    log.info("worker of %s: %s", settings.app_id, ", ".join(role.name for role in roles))
+    return host(settings.app_id, roles)
+
+
+def check_roles(roles: Sequence[str]) -> None:
+    """Raises `UsageError` when there is no such role."""
+    for role in roles:
+        if role in _NOT_YET:
+            raise UsageError(f"--roles: {role} is not supported yet, expected some of {', '.join(ROLES)}")
+        if role not in ROLES:
+            raise UsageError(f"--roles: there is no role {role!r}, expected some of {', '.join(ROLES)}")
+    if not roles:
+        raise UsageError(f"--roles: got none, expected some of {', '.join(ROLES)}")
+
+
+def _stages(settings: Settings, roles: Sequence[str]) -> list[Stage]:
+    topics = Topics(settings.topic_prefix)
+    stages: list[Stage] = []
+    if "ingest" in roles:
+        stages.append(IngestStage(topics, settings.partitions, IngestOptions(form_attributes=settings.ingest.form_attributes)))
+    if "score" in roles:
+        definitions = load_definitions(settings.definitions)
+        for definition in definitions:
+            metrics.DEFINITION.labels(definition.id, str(definition.version), definition.digest).set(1)
+            log.info("definition %s version %d in force", definition.id, definition.version)
+        handoff = settings.handoff
+        shape = HandoffShape(handoff.identity, handoff.attributes, handoff.timeline_url)
+        options = ScoreOptions(settings.publish_scores, handoff.structured, f"/{settings.app_id}")
+        stages.append(ScoreStage(topics, compile_program(definitions, shape), options))
+    return stages
+
+
+def load_definitions(paths: Sequence[Path]) -> list[Definition]:
+    """The definitions in these files and folders, folders in the order of their files' names.
+
+    Raises `UsageError` when there are none or one id stands twice, and `DefinitionError` with all findings of a file.
+    """
+    files: list[Path] = []
+    for path in paths:
+        found = sorted([*path.glob("*.yaml"), *path.glob("*.yml")]) if path.is_dir() else [path]
+        if not found:
+            raise UsageError(f"MQLSTREAM_DEFINITIONS: no definition in folder {path}, expected *.yaml")
+        files += found
+    if not files:
+        raise UsageError("MQLSTREAM_DEFINITIONS is not set, expected files or folders of definitions to score with")
+    definitions: dict[str, Definition] = {}
+    for file in files:
+        definition = load(file, warn=lambda finding: log.warning("%s", finding))
+        if definition.id in definitions:
+            raise UsageError(f"{file}: definition {definition.id!r} stands in another file too, expected each once")
+        definitions[definition.id] = definition
+    return list(definitions.values())
+
+
+def _internal_counts(settings: Settings) -> Mapping[str, int]:
+    return {
+        settings.topic_prefix + topic.name: settings.partitions for topic in declared() if topic.role == "internal" and not topic.partitions
+    }
+
+
+async def _check_topics(broker: KafkaBroker, settings: Settings, counts: Mapping[str, int]) -> None:
+    """All topics are there, and the internal ones have the partitions that records are sent to by number."""
+    topics = [settings.topic_prefix + topic.name for topic in declared()]
+    there = await broker.partitions(topics)
+    missing = [topic for topic in topics if topic not in there]
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise UsageError(f"no topic {missing[0]}{more} on the broker; create what is missing: mqlstream topics apply")
+    for topic, expected in counts.items():
+        if there[topic] != expected:
+            raise UsageError(
+                f"topic {topic} has {there[topic]} partitions, expected {expected} (MQLSTREAM_PARTITIONS): "
+                "either the setting or the topic is wrong; the number is fixed when the topic is created"
+            )
