@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -84,7 +84,7 @@ def _from_variables(environ: Mapping[str, str]) -> _Found:
             if field is None or not field.secret:
                 if _SERVICE_LINK(variable):
                     continue
-                raise UsageError(f"{variable}: unknown setting" + _nearest(variable, _variable_names()))
+                raise UsageError(f"{variable}: unknown setting" + _nearest(variable, _variable_names(), PREFIX))
             if field.name in found:
                 raise UsageError(f"{variable}: {field.variable} is set too, expected one of them")
             value = _secret(Path(text), variable)
@@ -113,7 +113,7 @@ def _from_file(path: Path) -> _Found:
             read = _secret(path.parent / value, where)
         else:
             known = [*BY_NAME, *(secret + "_file" for secret in _SECRETS)]
-            raise UsageError(f"{where}: unknown setting" + _nearest(name, known))
+            raise UsageError(f"{path}:{line}: {' '.join(name.split())[:80]}: unknown setting" + _nearest(name, known))
         if field.name in found:
             raise UsageError(f"{where}: given before at {found[field.name][1]}, expected once")
         found[field.name] = (read, f"{path}:{line}")
@@ -128,32 +128,37 @@ def _anchored(field: Field, value: Any, folder: Path) -> Any:
 
 def _entries(path: Path) -> Iterator[tuple[str, Any, int]]:
     """Name, value and line of every setting in a file, keys of sections joined with a dot. Null values are left out."""
-    loader = yaml.SafeLoader(text_of(path, "--config"))
+    text = text_of(path, "--config")
     try:
+        loader = yaml.SafeLoader(text)
         root = loader.get_single_node()
-        if root is None:
-            return
-        if not isinstance(root, yaml.MappingNode):
-            raise UsageError(f"{path}:{root.start_mark.line + 1}: got no map, expected `name: value` lines")
-        for key, node in root.value:
-            if key.value in SECTIONS:
-                if node.tag == "tag:yaml.org,2002:null":
-                    continue
-                if not isinstance(node, yaml.MappingNode):
-                    raise UsageError(f"{path}:{key.start_mark.line + 1}: {key.value}: got no map, expected `name: value` lines below it")
-                pairs = [(f"{key.value}.{inner.value}", inner, below) for inner, below in node.value]
-            else:
-                pairs = [(str(key.value), key, node)]
-            for name, at, below in pairs:
+        for key, node in _pairs(root, f"{path}", ""):
+            name = key.value
+            inside = _pairs(node, f"{path}", name + ": ") if name in SECTIONS else None
+            for inner, below in [(key, node)] if inside is None else inside:
                 value = loader.construct_object(below, deep=True)
                 if value is not None:
-                    yield name, value, at.start_mark.line + 1
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
+                    yield name if inside is None else f"{name}.{inner.value}", value, inner.start_mark.line + 1
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
         at = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-        raise UsageError(f"{path}{at}: not YAML: {getattr(error, 'problem', None) or 'unreadable'}") from None
-    except (RecursionError, ValueError) as error:
-        raise UsageError(f"{path}: not usable YAML: {error}") from None
+        raise UsageError(f"{path}{at}: not YAML: {error.problem or 'unreadable'}") from None
+    except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
+        raise UsageError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+
+
+def _pairs(node: yaml.Node | None, where: str, what: str) -> list[tuple[yaml.ScalarNode, yaml.Node]]:
+    """The keys and values of a map; nothing for no node and for null."""
+    if node is None or node.tag == "tag:yaml.org,2002:null":
+        return []
+    if not isinstance(node, yaml.MappingNode):
+        raise UsageError(
+            f"{where}:{node.start_mark.line + 1}: {what}got no map, expected `name: value` lines" + (" below it" if what else "")
+        )
+    for key, _ in node.value:
+        if not isinstance(key, yaml.ScalarNode):
+            raise UsageError(f"{where}:{key.start_mark.line + 1}: {what}got a name that is no text, expected `name: value` lines")
+    return list(node.value)
 
 
 def _secret(path: Path, where: str) -> str:
@@ -178,6 +183,7 @@ def _check_together(values: Mapping[str, Any], origins: Mapping[str, str]) -> No
         raise UsageError(f"{origins['ssl_keyfile']}: ssl_keyfile is set, expected MQLSTREAM_SSL_CERTFILE with it")
 
 
-def _nearest(name: str, known: Any) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f" (did you mean {close[0]}?)" if close else "; `mqlstream config show` lists all there are"
+def _nearest(name: str, known: Iterable[str], prefix: str = "") -> str:
+    # Without the prefix: what all have in common makes none of them near.
+    close = difflib.get_close_matches(name.removeprefix(prefix)[:80], [word.removeprefix(prefix) for word in known], n=1, cutoff=0.6)
+    return f" (did you mean {prefix}{close[0]}?)" if close else "; `mqlstream config show` lists all there are"
