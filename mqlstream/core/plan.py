@@ -173,6 +173,7 @@ class Plan:
     dimensions: Mapping[str, int]  # name -> node index, in the file's order
     lanes: tuple[Lane, ...]
     rules: tuple[RulePlan, ...]
+    tiered: tuple[RulePlan, ...]  # those with tiers
     candidates: tuple[Find, ...]  # by kind index, of people's events
     machine_candidates: tuple[Find, ...]  # by kind index, of machines' events
     gates: tuple[Gate, ...]

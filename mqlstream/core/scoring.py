@@ -81,10 +81,9 @@ def standings(plan: Plan, lead: Lead, tally: Tally, attributes: Attributes, open
         points = fit.points(attributes)
         if points is not None:
             yield Standing(fit.id, fit.label, fit.intent, fit.node, points)
-    for rule_index, times in tally.tiers.items():
-        rule = plan.rules[rule_index]
+    for rule in plan.tiered:
         if rule.gate is None or open_gates[rule.gate]:
-            points = _tier_points(rule, times, tally.at)
+            points = _tier_points(rule, tally.tiers.get(rule.index, ()), tally.at)
             if points is not None:
                 yield Standing(rule.id, rule.label, rule.intent, rule.node, points)
     for gaps in tally.gaps:

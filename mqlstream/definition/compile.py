@@ -176,6 +176,7 @@ class _Compiler:
             dimensions=dimensions,
             lanes=tuple(self.lanes),
             rules=rules,
+            tiered=tuple(rule for rule in rules if rule.tiers),
             candidates=self._matchers(rules, machine=False),
             machine_candidates=self._matchers(rules, machine=True),
             gates=tuple(gate(where) for where in self.gates),
