@@ -1,7 +1,8 @@
 """Reads the Dockerfile, and carries out its build stage in an empty folder: for machines without a container engine.
 
 `python -m tests.deploy.dockerfile` copies what the build stage copies, runs what it runs, and asks the installed program
-for its version, a lint of the example and an export of the topics that it must have brought along. What stands in for the image's base is the running Python.
+for its version, a lint of the example and an export of the topics that it must have brought along. What stands in for
+the image's base is the running Python.
 """
 
 from __future__ import annotations
