@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -13,7 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from mqlstream.cli.output import emit, format_option
-from mqlstream.config import Settings, load
+from mqlstream.config import load
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _COLUMNS = ("topic", "what", "declared", "actual", "action", "note")
@@ -55,7 +54,7 @@ def plan(config_file: Path | None, format_: str) -> int:
     """
     from mqlstream.topics import cluster
 
-    differences = asyncio.run(cluster.plan(_settings(config_file)))
+    differences = asyncio.run(cluster.plan(load(config_file, os.environ)))
     _print(differences, format_)
     waiting = [difference for difference in differences if difference.action != cluster.LEAVE]
     if not waiting:
@@ -77,7 +76,7 @@ def apply(config_file: Path | None, format_: str) -> int:
     """
     from mqlstream.topics import cluster
 
-    done, left = asyncio.run(cluster.apply(_settings(config_file)))
+    done, left = asyncio.run(cluster.apply(load(config_file, os.environ)))
     by_hand = [difference for difference in left if difference.action == cluster.BY_HAND]
     _print([*done, *by_hand], format_)
     created = sum(difference.action == cluster.CREATE for difference in done)
@@ -105,12 +104,6 @@ def export(config_file: Path | None, as_: str, cluster: str) -> None:
         click.echo(formats.asyncapi(settings), nl=False)
     else:
         click.echo(formats.script(settings), nl=False)
-
-
-def _settings(config_file: Path | None) -> Settings:
-    # The client logs every failed attempt; what matters of it is in our own error.
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    return load(config_file, os.environ)
 
 
 def _print(differences: Sequence[Any], format_: str) -> None:

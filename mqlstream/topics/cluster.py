@@ -6,10 +6,11 @@ The admin client is aiokafka's; everything that waits is bounded by `TIMEOUT_S`.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
@@ -127,18 +128,43 @@ def _names(settings: Settings) -> list[str]:
 async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
     """A connected admin client, for `TIMEOUT_S` at most; all that goes wrong becomes an error for users."""
     servers = ",".join(settings.kafka.bootstrap_servers)
+    wanted = f"expected a Kafka broker that talks {settings.kafka.security_protocol}"
     admin = AIOKafkaAdminClient(**kafka_kwargs(settings), request_timeout_ms=int(TIMEOUT_S * 1000))
-    try:
-        async with asyncio.timeout(TIMEOUT_S):
-            await admin.start()
-            yield admin
-    except TimeoutError:
-        raise UnreachableError(f"{servers}: no answer within {TIMEOUT_S:.0f} s, expected a Kafka broker") from None
-    except (KafkaError, OSError) as error:
-        cause = " ".join(str(error).split())
-        raise UnreachableError(f"{servers}: {cause}, expected a Kafka broker that talks {settings.kafka.security_protocol}") from None
-    finally:
-        await admin.close()
+    with _Overheard() as overheard:
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                await admin.start()
+                yield admin
+        except TimeoutError:
+            raise UnreachableError(f"{servers}: no answer within {TIMEOUT_S:g} s, {wanted}") from None
+        except (KafkaError, OSError) as error:
+            cause = overheard.cause or error.__class__.__name__
+            raise UnreachableError(f"{servers}: cannot work with the cluster ({cause}), {wanted}") from None
+        finally:
+            await admin.close()
+
+
+class _Overheard(logging.Handler):
+    """What aiokafka logs about a failure, kept for our own error instead of written beside it: its exceptions don't say why."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.cause = ""
+        self._log = logging.getLogger("aiokafka")
+
+    def emit(self, record: logging.LogRecord) -> None:
+        told = " ".join(record.getMessage().split()).rstrip(":")
+        self.cause = told if len(told) <= 200 else told[:197] + "..."
+
+    def __enter__(self) -> Self:
+        self._before = self._log.propagate
+        self._log.propagate = False
+        self._log.addHandler(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._log.removeHandler(self)
+        self._log.propagate = self._before
 
 
 async def _read(admin: AIOKafkaAdminClient, names: Iterable[str]) -> dict[str, Actual]:
@@ -173,6 +199,9 @@ async def _create(admin: AIOKafkaAdminClient, settings: Settings, names: set[str
             new.append(NewTopic(name, count, settings.replication_factor, topic_configs=config))
     if not new:
         return
+    cluster = await admin.describe_cluster()
+    if cluster["controller_id"] not in {broker["node_id"] for broker in cluster["brokers"]}:
+        raise UnreachableError("the cluster has no controller, expected one: only a controller creates topics")
     response = await admin.create_topics(new)
     for name, code, *message in response.topic_errors:
         if for_code(code).__name__ == "TopicAlreadyExistsError":
