@@ -52,10 +52,14 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-def validator(kind: str) -> jsonschema.Draft202012Validator:
+def schema_of(kind: str) -> dict[str, Any]:
     (topic,) = [topic for topic in INPUTS if topic.kind == kind]
     assert topic.schema is not None
-    return jsonschema.Draft202012Validator(schema(topic.schema))
+    return schema(topic.schema)
+
+
+def validator(kind: str) -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(schema_of(kind))
 
 
 def test_names_follow_the_prefix() -> None:
@@ -129,7 +133,7 @@ def test_what_is_rejected_is_not_valid_either(kind: str, fields: dict[str, Any])
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_schemas_name_the_fields_and_types_that_ingest_checks(kind: str) -> None:
-    described = validator(kind).schema["properties"]
+    described = schema_of(kind)["properties"]
     own = {"id", "source", "kind", "time", "lead_id", "email", "machine", "trace"}
     assert set(described) - own == set(fields.TYPES[kind])
     for name, types in fields.TYPES[kind].items():
@@ -139,11 +143,11 @@ def test_the_schemas_name_the_fields_and_types_that_ingest_checks(kind: str) -> 
 
 
 def test_the_schemas_name_the_limits_and_words_of_ingest() -> None:
-    visit = validator("web_visit").schema["properties"]
+    visit = schema_of("web_visit")["properties"]
     assert (visit["id"]["maxLength"], visit["title"]["maxLength"]) == (fields.MAX_ID, fields.MAX_TEXT)
     ms = visit["time"]["oneOf"][0]
     assert (ms["minimum"], ms["exclusiveMaximum"]) == (EARLIEST_MS, LATEST_MS)
-    assert validator("profile").schema["properties"]["attributes"]["maxProperties"] == fields.MAX_ATTRIBUTES
+    assert schema_of("profile")["properties"]["attributes"]["maxProperties"] == fields.MAX_ATTRIBUTES
     words = {
         "email_click": ("action", (*fields.EMAIL_ACTIONS, None)),
         "webinar_attendance": ("action", (*fields.WEBINAR_ACTIONS, None)),
@@ -151,4 +155,4 @@ def test_the_schemas_name_the_limits_and_words_of_ingest() -> None:
         "command": ("do", fields.COMMANDS),
     }
     for kind, (name, known) in words.items():
-        assert tuple(validator(kind).schema["properties"][name]["enum"]) == known
+        assert tuple(schema_of(kind)["properties"][name]["enum"]) == known
