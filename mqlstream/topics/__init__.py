@@ -6,7 +6,7 @@
 Comparing with a cluster and changing it lives in `mqlstream.topics.cluster`, other tools' formats in `mqlstream.topics.export`.
 """
 
-from mqlstream.topics.declared import Declared, declared, schema
+from mqlstream.topics.declared import Declared, declared, schema, schemas
 from mqlstream.topics.names import Topics, largest_message_bytes
 
-__all__ = ["Declared", "Topics", "declared", "largest_message_bytes", "schema"]
+__all__ = ["Declared", "Topics", "declared", "largest_message_bytes", "schema", "schemas"]

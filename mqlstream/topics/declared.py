@@ -67,6 +67,15 @@ def _topic(key: str, entry: Mapping[str, Any], common: Mapping[str, Any]) -> Dec
     )
 
 
+def schemas(topic: Declared) -> dict[str, dict[str, Any]]:
+    """The JSON Schemas of a topic's values, by the names of the messages: the topic's key, or the types of its events."""
+    if topic.schema is None:
+        return {}
+    if "*" not in topic.schema:
+        return {topic.key: schema(topic.schema)}
+    return {path.stem: schema(path.name) for path in sorted((folder() / "schemas").glob(topic.schema))}
+
+
 def schema(name: str) -> dict[str, Any]:
     """A JSON Schema of the declaration, by its file name."""
     content: dict[str, Any] = json.loads((folder() / "schemas" / name).read_text(encoding="utf-8"))

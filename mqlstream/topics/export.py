@@ -10,7 +10,7 @@ import yaml
 
 from mqlstream import __version__
 from mqlstream.config import Settings
-from mqlstream.topics.declared import Declared, declared, schema
+from mqlstream.topics.declared import Declared, declared, schemas
 
 _NOT_IN_A_NAME = re.compile(r"[^a-z0-9.-]")
 
@@ -67,18 +67,16 @@ def asyncapi(settings: Settings) -> str:
     """An AsyncAPI 3.0 document of the topics that others write or read, with the schemas of their values."""
     channels: dict[str, Any] = {}
     operations: dict[str, Any] = {}
-    schemas: dict[str, Any] = {}
+    payloads: dict[str, Any] = {}
     for topic in declared():
         if topic.role == "internal":
             continue
-        message: dict[str, Any] = {"name": topic.key, "summary": topic.description, "contentType": "application/json"}
-        if topic.schema:
-            schemas[topic.key] = _embedded(schema(topic.schema))
-            message["payload"] = {"$ref": f"#/components/schemas/{topic.key}"}
+        found = schemas(topic)
+        payloads |= {name: _embedded(content) for name, content in found.items()}
         channels[topic.key] = {
             "address": settings.topic_prefix + topic.name,
-            "description": topic.description + f" Key: {topic.record_key}.",
-            "messages": {topic.key: message},
+            "description": f"{topic.description} Key: {topic.record_key}.",
+            "messages": {name: _message(name, found) for name in found or [topic.key]},
             "bindings": {"kafka": {"partitions": topic.partitions or settings.partitions, "replicas": settings.replication_factor}},
         }
         action = "receive" if topic.role == "input" else "send"
@@ -93,9 +91,17 @@ def asyncapi(settings: Settings) -> str:
         "defaultContentType": "application/json",
         "channels": channels,
         "operations": operations,
-        "components": {"schemas": schemas},
+        "components": {"schemas": payloads},
     }
     return _yaml_documents([document])
+
+
+def _message(name: str, found: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    message: dict[str, Any] = {"name": name, "contentType": "application/json"}
+    if name in found:
+        message["summary"] = found[name]["description"]
+        message["payload"] = {"$ref": f"#/components/schemas/{name}"}
+    return message
 
 
 def _embedded(content: dict[str, Any]) -> dict[str, Any]:
