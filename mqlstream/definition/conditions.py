@@ -13,7 +13,7 @@ from typing import Any
 from mqlstream.core.event import ACTIVITY_KINDS
 from mqlstream.definition import known, types
 from mqlstream.definition.fields import CONSTRUCTS, PATH
-from mqlstream.definition.findings import Placed, did_you_mean, nearest, show
+from mqlstream.definition.findings import Placed, nearest, show
 from mqlstream.definition.model import All, Any_, Not, Test, Where
 from mqlstream.definition.reader import INVALID, Invalid, Obj, Reader, got
 from mqlstream.definition.source import Entries, Items, Node, Scalar, Unread
@@ -23,6 +23,7 @@ ORDERED = frozenset({"gt", "gte", "lt", "lte"})
 _LIST_NAME = re.compile(r"\$[^\W\d][\w-]*\Z")
 _ANY_NUMBER = types.Number(-(2.0**63), 2.0**63)
 _MET = frozenset({"lead.stage", "lead.cycle"})  # recorded with the event, so read like its own fields
+_DOUBTED = 20
 _ROOTED = re.compile(r"[/*?\[]")
 
 
@@ -126,7 +127,9 @@ class _Condition:
         tests: list[Where] = []
         for op, (key, value) in node.entries.items():
             if construct.field(op) is None:
-                self.reader.report.error(key, "unknown-key", f"{path} has no test {show(op)}", did_you_mean(op, construct.names))
+                self.reader.report.error(
+                    key, "unknown-key", f"{path} has no test {show(op)}", self.reader.report.did_you_mean(op, construct.names)
+                )
                 continue
             test = self._test(path, op, value)
             if not isinstance(test, Invalid):
@@ -136,6 +139,11 @@ class _Condition:
         return tests[0] if len(tests) == 1 else All(tuple(tests))
 
     def _test(self, path: str, op: str, node: Node) -> Test | Invalid:
+        read: Any
+        if op in {"eq", "ne"} and isinstance(node, Scalar) and node.value is None:
+            hint = f"write {path}: {{exists: {'false' if op == 'eq' else 'true'}}}"
+            self.reader.report.error(node, "wrong-type", f"{op}: got nothing (null), expected a value", hint)
+            return INVALID
         if op in ORDERED:
             read = self._ordered(path, op, node)
         else:
@@ -150,7 +158,7 @@ class _Condition:
         return Test(path, op, read)
 
     def _ordered(self, path: str, op: str, node: Node) -> Any:
-        if path == ("age" if self.reads == "lead" else "lead.age"):
+        if path == "lead.age" or (path == "age" and self.reads != "event"):
             return self.reader.read(node, types.Duration(), op)
         if isinstance(node, Scalar) and isinstance(node.value, str):
             hint = (
@@ -194,14 +202,13 @@ class _Condition:
                 warn(key, "unknown-field", f"{show(path)} is no attribute that is known", f"did you mean {path[: -len(name)]}{near}?")
 
     def _doubt_value(self, path: str, op: str, read: Any, node: Node) -> None:
-        warn = self.reader.report.warn
-        several = isinstance(read, tuple)
-        places = (
-            node.items if isinstance(node, Items) and several and len(node.items) == len(read) else [node] * (len(read) if several else 1)
-        )
-        if several and not read and isinstance(node, Items):
-            warn(node, "empty-list", f"{op} has no members, so {'everything passes' if op == 'not_in' else 'nothing passes'}")
-        for member, place in zip(read if several else (read,), places, strict=True):
+        if isinstance(node, Items) and not node.items:
+            what = "everything passes" if op == "not_in" else "nothing passes"
+            self.reader.report.warn(node, "empty-list", f"{op} has no members, so {what}")
+        members = read if isinstance(read, tuple) else (read,)
+        # A named list has one place for all its members, and is not gone through at every use.
+        places = node.items if isinstance(node, Items) else [node] * min(len(members), _DOUBTED)
+        for member, place in zip(members, places, strict=False):
             if isinstance(member, str):
                 self._doubt_text(path, op, member, place)
 
@@ -222,7 +229,7 @@ class _Condition:
         else:
             values = known.known_attribute_values(path.removeprefix("lead."))
         if values and text.casefold() not in values:
-            self.reader.report.warn(place, "unknown-value", f"{path} is never {show(text)}", did_you_mean(text, values))
+            self.reader.report.warn(place, "unknown-value", f"{path} is never {show(text)}", self.reader.report.did_you_mean(text, values))
         if path.removeprefix("lead.") == "email_domain" and "@" in text:
             self.reader.report.warn(
                 place, "never-matches", f"{op}: {show(text)} is no domain", f"did you mean {show(text.rsplit('@', 1)[1])}?"
@@ -272,15 +279,17 @@ def _named(reader: Reader, node: Scalar, kind: types.Values, label: str) -> tupl
     valid = reader.names.lists
     if name not in valid:
         reader.report.error(
-            node, "unknown-name", f"{label}: got {show(node.value)[1:-1]}, expected the name of a list", did_you_mean(name, valid)
+            node,
+            "unknown-name",
+            f"{label}: got {show(node.value)[1:-1]}, expected the name of a list",
+            reader.report.did_you_mean(name, valid),
         )
         return INVALID
     found = reader.lists.get(name)
     if found is None:  # it was refused where it stands
         return INVALID
     found.used = True
-    other = next((member for member in found.members if not isinstance(member, str)), None)
-    if kind.text and other is not None:
-        reader.report.error(node, "wrong-type", f"{label}: ${name} has the member {show(other)}, expected texts only")
+    if kind.text and found.other is not None:
+        reader.report.error(node, "wrong-type", f"{label}: ${name} has the member {show(found.other)}, expected texts only")
         return INVALID
     return found.members

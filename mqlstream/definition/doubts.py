@@ -11,9 +11,8 @@ from datetime import date
 
 from mqlstream.definition import model, reach
 from mqlstream.definition.findings import Placed, Report
-from mqlstream.definition.logic import Budget, implies, never
+from mqlstream.definition.logic import Budget, holds_of_nothing, implies, never
 from mqlstream.definition.reader import Members, Obj
-from mqlstream.definition.where import gate
 
 _STANDARD = frozenset({"engagement", "fit"})
 
@@ -78,7 +77,7 @@ class Doubts:
                 self.report.warn(entry.at("count"), "never-fires", message)
 
     def _never(self, entry: Obj, name: str) -> None:
-        self.report.warn(entry.at("where"), "never-fires", f"{name}: nothing can pass this where, its tests contradict each other")
+        self.report.warn(entry.at("where"), "never-fires", f"{name}: no value passes all tests of this where")
 
     def _cases(self) -> None:
         for fit, entry in zip(self.definition.fit, self._entries("fit"), strict=True):
@@ -123,7 +122,7 @@ class Doubts:
             if first is not None:
                 message = f"{condition.id}: changes nothing, {conditions[first].id} holds whenever it does"
                 self.report.warn(entry.at("id"), "shadowed", message)
-            elif gate(condition.where)({}):
+            elif holds_of_nothing(condition.where):
                 message = f"{condition.id}: holds of leads of whom nothing is known yet"
                 self.report.warn(entry.at("where"), "holds-of-everyone", message, "add a test that needs the attribute, like exists: true")
 

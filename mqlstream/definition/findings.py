@@ -18,6 +18,9 @@ WARNING = "warning"
 
 # A hostile file could have a fault in every node; nobody reads past the first hundreds.
 MAX_FINDINGS = 500
+_MAX_HINTED = 50  # likeness is costly to tell: a file with more faults gets no more nearest names
+_LONGEST_LIKE = 50
+_LONGEST_TEXT = 500
 _SHOWN = 60
 
 
@@ -69,9 +72,13 @@ class Report:
     def warn(self, at: Placed, code: str, message: str, hint: str = "") -> None:
         self._add(at, WARNING, code, message, hint)
 
+    def did_you_mean(self, name: str, names: Collection[str]) -> str:
+        """A hint with the nearest of the valid names, or all of them where they are few; empty in a file full of faults."""
+        return did_you_mean(name, names) if len(self.items) < _MAX_HINTED else ""
+
     def _add(self, at: Placed, severity: str, code: str, message: str, hint: str) -> None:
         if len(self.items) < MAX_FINDINGS:
-            self.items.append(Finding(self.file, at.line, at.column, severity, code, message, hint))
+            self.items.append(Finding(self.file, at.line, at.column, severity, code, _line(message), _line(hint)))
         elif len(self.items) == MAX_FINDINGS:
             text = f"more than {MAX_FINDINGS} findings, the rest is left out"
             self.items.append(Finding(self.file, at.line, at.column, severity, "too-many-findings", text))
@@ -89,18 +96,26 @@ class DefinitionError(MqlstreamError):
         super().__init__("\n".join(str(one) for one in findings if one.severity == ERROR))
 
 
+def _line(text: str) -> str:
+    """Text from a file as one printable line of bounded length: a name in it may be anything."""
+    text = text[:_LONGEST_TEXT]
+    return text if text.isprintable() else "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)
+
+
 def show(value: object) -> str:
     """A value from the file as one short printable line: ``"text"``, ``12``, ``true``, ``null``."""
     if value is not None and not isinstance(value, (str, int, float)):
         return str(value)
-    text = json.dumps(value, ensure_ascii=False)
-    text = "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)
+    text = _line(json.dumps(value, ensure_ascii=False))
     return text if len(text) <= _SHOWN else text[: _SHOWN - 4] + "..." + ('"' if isinstance(value, str) else "")
 
 
 def nearest(name: str, names: Collection[str], cutoff: float = 0.6) -> str | None:
     """The valid name that is most like ``name``, if one is like it at all."""
-    found = difflib.get_close_matches(name[:100].casefold(), [one.casefold() for one in names], n=1, cutoff=cutoff)
+    if len(name) > _LONGEST_LIKE:
+        return None
+    short = [one.casefold() for one in names if len(one) <= _LONGEST_LIKE]
+    found = difflib.get_close_matches(name.casefold(), short, n=1, cutoff=cutoff)
     return next((one for one in names if found and one.casefold() == found[0]), None)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from mqlstream.definition import types
 from mqlstream.definition.fields import LIST_NAME
-from mqlstream.definition.findings import Placed, Report, did_you_mean, show
+from mqlstream.definition.findings import Placed, Report, show
 from mqlstream.definition.model import Scalar as Plain
 from mqlstream.definition.reader import Invalid, Members, Obj, Reader
 from mqlstream.definition.source import Entries, Items, Node, Scalar
@@ -32,7 +32,7 @@ def read_lists(reader: Reader, node: Node, kind: types.Lists, label: str, beside
             continue
         if not members:
             reader.report.warn(key, "empty-list", f"the list {name} has no members")
-        reader.lists[name] = Members(tuple(members), key)
+        reader.lists[name] = Members(tuple(members), key, next((one for one in members if not isinstance(one, str)), None))
     return {name: found.members for name, found in reader.lists.items()}
 
 
@@ -52,7 +52,7 @@ def _members(reader: Reader, node: Node, name: str) -> list[Plain] | None:
 def _from_file(reader: Reader, node: Entries, name: str) -> list[Plain] | None:
     for key, (place, _) in node.entries.items():
         if key != "file":
-            reader.report.error(place, "unknown-key", f"{name} has no key {show(key)}", did_you_mean(key, ["file"]))
+            reader.report.error(place, "unknown-key", f"{name} has no key {show(key)}", reader.report.did_you_mean(key, ["file"]))
     if "file" not in node.entries:
         reader.report.error(node, "missing-key", f"{name}: got a mapping without file, expected a list or file: name")
         return None

@@ -60,6 +60,19 @@ def implies(first: Where, second: Where, budget: Budget) -> bool:
     return isinstance(first, Test) and isinstance(second, Test) and first.path == second.path and _test_implies(first, second, budget)
 
 
+def holds_of_nothing(where: Where) -> bool:
+    """Whether the condition holds where every field is missing."""
+    match where:
+        case All(items):
+            return all(holds_of_nothing(item) for item in items)
+        case Any_(items):
+            return any(holds_of_nothing(item) for item in items)
+        case Not(item):
+            return not holds_of_nothing(item)
+        case Test():
+            return _passes_missing(where)
+
+
 def _conjuncts(where: Where) -> Iterator[Where]:
     if isinstance(where, All):
         for item in where.items:
@@ -74,7 +87,7 @@ def _contradict(tests: list[Test], budget: Budget) -> bool:
         return True
     for test in tests:
         values = _values(test)
-        if values is not None and budget.spend(len(values) * len(tests)):
+        if values is not None and budget.spend(len(values) * len(tests) + sum(_size(other) for other in tests)):
             checks = [value_check(other.op, other.value) for other in tests if other is not test]
             if not any(all(check(value) for check in checks) for value in values):
                 return True
@@ -88,6 +101,10 @@ def _apart(low: Test, high: Test) -> bool:
     if low.op == "gte" and high.op == "lte":
         return bool(low.value > high.value)
     return bool(low.value >= high.value)
+
+
+def _size(test: Test) -> int:
+    return len(test.value) if isinstance(test.value, tuple) else 1
 
 
 def _passes_missing(test: Test) -> bool:
@@ -106,14 +123,18 @@ def _test_implies(first: Test, second: Test, budget: Budget) -> bool:
         return bool(second.value) and not _passes_missing(first)
     values = _values(first)
     if values is not None:
+        if not budget.spend(len(values) + _size(second)):
+            return False
         check = value_check(second.op, second.value)
-        return budget.spend(len(values)) and all(check(value) for value in values)
+        return all(check(value) for value in values)
     if first.op in _LOWER and second.op in _LOWER:
         return bool(first.value > second.value or (first.value == second.value and (second.op == "gte" or first.op == "gt")))
     if first.op in _UPPER and second.op in _UPPER:
         return bool(first.value < second.value or (first.value == second.value and (second.op == "lte" or first.op == "lt")))
     if first.op == second.op and first.op in {"words_any", "contains_any"}:
-        return {text.casefold() for text in first.value} <= {text.casefold() for text in second.value}
+        return budget.spend(_size(first) + _size(second)) and {text.casefold() for text in first.value} <= {
+            text.casefold() for text in second.value
+        }
     if first.op == second.op and first.op in {"prefix", "suffix"}:
         check = value_check(second.op, second.value)
         return all(check(text) for text in first.value)

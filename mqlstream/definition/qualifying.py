@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import islice, pairwise, product
 
 from mqlstream.definition import types
-from mqlstream.definition.findings import did_you_mean, show
+from mqlstream.definition.findings import show
 from mqlstream.definition.model import CellIn, Hours, LeadIs, RuleAwarded, ScoreIs, When, WhenAll, WhenAny, WhenNot
 from mqlstream.definition.reader import INVALID, Invalid, Obj, Reader, got
 from mqlstream.definition.source import Entries, Items, Node, Scalar, Unread
@@ -38,7 +38,9 @@ def read_when(reader: Reader, node: Node, kind: types.When, label: str, beside: 
     extra = [name for name in node.entries if name != form and not (form == "score" and name in _OPS)]
     for name in extra:
         valid = _OPS if form == "score" else FORMS
-        reader.report.error(node.entries[name][0], "unknown-key", f"{form} has no key {show(name)}", did_you_mean(name, valid))
+        reader.report.error(
+            node.entries[name][0], "unknown-key", f"{form} has no key {show(name)}", reader.report.did_you_mean(name, valid)
+        )
     value = node.entries[form][1]
     read = INVALID if isinstance(value, Unread) else _form(reader, form, value, node)
     return INVALID if extra else read
@@ -106,7 +108,7 @@ def _cells(reader: Reader, value: Node) -> CellIn | Invalid:
     for cell in cells:
         if not _can_be(cell, reader.names.grades):
             valid = ["".join(parts) for parts in islice(product(*reader.names.grades), 1000)] if reader.names.grades else []
-            hint = did_you_mean(cell, valid) if valid else "no grades are given"
+            hint = reader.report.did_you_mean(cell, valid) if valid else "no grades are given"
             reader.report.error(value, "unknown-name", f"cell: got {show(cell)}, which no grades make", hint)
     return CellIn(tuple(cells))
 

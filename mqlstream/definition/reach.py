@@ -6,9 +6,8 @@ import math
 from collections.abc import Mapping
 
 from mqlstream.definition import model
-from mqlstream.definition.logic import Budget, never
+from mqlstream.definition.logic import Budget, holds_of_nothing, never
 from mqlstream.definition.types import DAY_MS, HOUR_MS
-from mqlstream.definition.where import gate
 
 # The shortest a calendar unit can be; the clocks go forward in some of them.
 _UNIT_MS = {
@@ -45,7 +44,7 @@ def of_blank_lead(definition: model.Definition) -> dict[str, float]:
     sums: dict[str, float] = dict.fromkeys(definition.dimensions, 0.0)
     groups: dict[str, float] = dict.fromkeys(definition.groups, 0.0)
     for fit in definition.fit:
-        points = next((case.points for case in fit.cases if gate(case.where)({})), 0.0)
+        points = next((case.points for case in fit.cases if holds_of_nothing(case.where)), 0.0)
         _add(sums, groups, fit.group, fit.dimension, points * fit.weight)
     for rule in definition.rules:
         points = next((tier.points for tier in rule.tiers if tier.exactly == 0), 0.0)
@@ -78,7 +77,7 @@ def holds_of_blank_lead(when: model.When, scores: Scores, grades: Mapping[str, t
         case model.CellIn(cells):
             return _cell(scores, grades) in cells
         case model.LeadIs(where):
-            return gate(where)({})
+            return holds_of_nothing(where)
         case model.WhenAll(items):
             return all(holds_of_blank_lead(item, scores, grades) for item in items)
         case model.WhenAny(items):

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from mqlstream.definition import types
 from mqlstream.definition.fields import CONSTRUCTS
-from mqlstream.definition.findings import Placed, Report, did_you_mean, show
+from mqlstream.definition.findings import Placed, Report, nearest, show
 from mqlstream.definition.model import Scalar as Plain
 from mqlstream.definition.source import Entries, Items, Node, Scalar, Unread
 from mqlstream.definition.types import Construct, Type, duration_text, expected
@@ -81,6 +81,7 @@ class Members:
 
     members: tuple[Plain, ...]
     at: Placed
+    other: Plain | None = None  # the first member that is no text
     used: bool = False
 
 
@@ -143,7 +144,7 @@ class Reader:
                 obj.values[name] = self.read(value, construct.others.value, name)
                 continue
             valid = set(construct.names) | (self._keys_of(construct.others) if construct.others else set())
-            self.report.error(key, "unknown-key", f"{label} has no key {show(name)}", did_you_mean(name, valid))
+            self.report.error(key, "unknown-key", f"{label} has no key {show(name)}", self.report.did_you_mean(name, valid))
 
     def _keys_of(self, others: types.MapOf) -> set[str]:
         return self.names.of(others.key.to) if isinstance(others.key, types.Ref) else set()
@@ -249,7 +250,9 @@ class Reader:
             return None
         if isinstance(kind, types.Integer) and not isinstance(value, int):
             return None
-        if not kind.least <= value <= kind.most:  # nan is in no bounds
+        if not math.isfinite(value):
+            return self.bounds(node, label, node.text, "a finite number")
+        if not kind.least <= value <= kind.most:
             return self.bounds(node, label, node.text, f"a number from {_plain(kind.least)} to {_plain(kind.most)}")
         return value
 
@@ -314,7 +317,7 @@ class Reader:
         if node.value in valid:
             return node.value
         self.report.error(
-            node, "unknown-name", f"{label}: got {show(node.value)}, expected {expected(kind)}", did_you_mean(node.value, valid)
+            node, "unknown-name", f"{label}: got {show(node.value)}, expected {expected(kind)}", self.report.did_you_mean(node.value, valid)
         )
         return INVALID
 
@@ -369,10 +372,13 @@ def _hint(node: Node, kind: Type) -> str:
             return "only true and false are booleans"
         case types.Duration() | types.Either() if isinstance(value, int) and not isinstance(value, bool):
             return f"add a unit, like {abs(value) or 1}d"
-        case types.Text() | types.Ref() if value is not None and not isinstance(value, str):
+        case types.Text() | types.Ref() | types.Values(bare=True) if value is not None and not isinstance(value, str):
             return f'quote it: "{show(node.text)[1:-1]}"'
+        case types.Values() | types.ListOf() if value is not None:
+            return f"a list of one is [{show(node.text)[1:-1]}]"
         case types.Number() | types.Integer() if isinstance(value, str) and _NUMERIC.match(value):
             return "remove the quotes"
         case types.Choice(values) | types.Either(_, types.Choice(values)) if isinstance(value, str):
-            return did_you_mean(value, values) if "did" in did_you_mean(value, values) else ""
+            near = nearest(value, values)
+            return f"did you mean {near}?" if near else ""
     return ""

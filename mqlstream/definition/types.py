@@ -245,7 +245,8 @@ def expected(kind: Type) -> str:
         case Integer(least, most):
             return f"a whole number from {least} to {most}"
         case Number(least, most):
-            return f"a number from {least:g} to {most:g}" if (least, most) != (-MAX_POINTS, MAX_POINTS) else "a number"
+            # Bounds that only keep numbers sane are not worth their words.
+            return "a number" if least == -most else f"a number from {least:g} to {most:g}"
         case Boolean():
             return "true or false"
         case Choice(values):
@@ -261,7 +262,8 @@ def expected(kind: Type) -> str:
         case Zone():
             return "a time zone like Europe/Berlin"
         case Ref(to):
-            return {"score": "total or the name of a dimension"}.get(to, f"the name of a {to}")
+            names = {"score": "total or the name of a dimension", "entry": "the id of a rule or of a fit or inactivity entry"}
+            return names.get(to, f"the name of a {to}")
         case Value():
             return "text, a number, true or false"
         case Nullable(item):

@@ -175,7 +175,7 @@ COMPARISON = (
             Field("lte", _NUMBER_TEST, "A number at or below.", "10"),
             Field("prefix", Values(text=True, bare=True), "Begins with it, or with one of them.", "/pricing"),
             Field("suffix", Values(text=True, bare=True), "Ends with it, or with one of them.", "[.pdf, .docx]"),
-            Field("contains", Text("text", longest=1000), "The text contains it; a list has it as member.", "report"),
+            Field("contains", Text("text", longest=1000, empty=True), "The text contains it; a list has it as member.", "report"),
             Field("contains_any", Values(text=True, named=True), "Contains one of them.", "[report, study]"),
             Field("words_any", Values(text=True, named=True), "Has one of these words or phrases.", "[cto, head of]"),
             Field("glob", Text("text", longest=1000), "The whole text matches: `*`, `?`, `[...]`.", "/blog/*/2026"),
