@@ -1,40 +1,27 @@
 """Golden cases: every construct, sound and not, with the exact text of all findings.
 
-``text`` stands below the two lines that every definition begins with, ``whole`` stands alone. Not-yet-supported constructs
-are read as if they were: that they are refused is a test of its own.
+Constructs that are not supported yet are read as if they were: that they are refused is a test of its own.
 """
 
 from __future__ import annotations
 
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from mqlstream.definition.findings import ERROR
 from mqlstream.definition.parse import parse_text
+from tests.definition.golden import CASES, cases, text_of
 
-CASES = Path(__file__).parent / "cases"
-HEAD = "definition: example\nversion: 1\n"
 TODAY = date(2026, 11, 1)
 # Nearly every short example has these; they count only where a case names its warnings.
 ASIDE = ("never-qualifies", "unreachable")
 
 
-def cases() -> list[Any]:
-    return [
-        pytest.param(case, id=f"{file.stem}: {case['name']}")
-        for file in sorted(CASES.glob("*.yaml"))
-        for case in yaml.safe_load(file.read_text())
-    ]
-
-
 def findings_of(case: dict[str, Any]) -> tuple[bool, list[str], list[str]]:
     """Whether there is a definition, the errors and the warnings, without the name of the file."""
-    text = case["whole"] if "whole" in case else HEAD + case["text"]
-    definition, findings = parse_text(text, "f", directory=CASES, today=TODAY, not_yet=frozenset())
+    definition, findings = parse_text(text_of(case), "f", directory=CASES, today=TODAY, not_yet=frozenset())
     errors = [str(one)[2:] for one in findings if one.severity == ERROR]
     warnings = [str(one)[2:] for one in findings if one.severity != ERROR]
     return definition is not None, errors, warnings
