@@ -129,11 +129,11 @@ class Subscriber(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka s
         self._seen = seen or SeenLately()
         self._retry = retry or Retry()
         self._give_up = give_up
+        self.joined = asyncio.Event()  # for whoever wants to know: the group has taken us in
         self._stopping = asyncio.Event()
         self._moved = asyncio.Event()  # set when the partitions are given away; each sharing out has its own
         self._done: dict[TopicPartition, int] = {}  # handled, not committed yet
         self._committed_at = 0.0
-        self._joined = False  # ever
         self._busy = asyncio.Lock()  # held while a handler runs, and while partitions are given away
         self._consumer: Any = None
 
@@ -174,14 +174,18 @@ class Subscriber(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka s
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         """For aiokafka: from now on these are ours, and are read from their committed offsets."""
         self._moved = asyncio.Event()
-        self._joined = True
+        self.joined.set()
+        if assigned:
+            log.info("%s: reads %d partitions of %s", self.group, len(assigned), self.topic)
+        else:
+            log.warning("%s: no partition of %s to read: others have them all, or there is no such topic", self.group, self.topic)
 
     async def _lost(self, error: KafkaError, attempt: int) -> None:
         """The membership is of no use any more. Raises when there is no point in another one, else waits a little."""
         servers = self._kafka.get("bootstrap_servers", "localhost:9092")
-        if not self._joined and isinstance(error, KafkaConnectionError):
+        if not self.joined.is_set() and isinstance(error, KafkaConnectionError):
             raise UnreachableError(f"cannot reach Kafka at {servers}: {error}") from error
-        if not self._joined and attempt >= JOIN_ATTEMPTS:
+        if not self.joined.is_set() and attempt >= JOIN_ATTEMPTS:
             raise UnreachableError(f"cannot join group {self.group} at {servers}: {error}") from error
         log.warning("%s: lost the group, will join again: %s", self.group, error)
         self._moved.set()

@@ -3,43 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from mqlstream.demo.broker import EmbeddedBroker
 from mqlstream.errors import CheckFailed, UnreachableError
-from mqlstream.handoff.cloudevents import encode
-from mqlstream.handoff.contract import BECAME_MQL, HandoffEvent
+from mqlstream.handoff.contract import HandoffEvent
 from mqlstream.subscriber.client import CannotDeliver, Failure, Retry, SeenLately, Subscriber
+from tests.subscriber.handoffs import write
 
 QUICKLY = Retry(first_ms=5, longest_ms=20)
-
-
-@pytest.fixture(scope="module")
-def bootstrap() -> Iterator[str]:
-    with EmbeddedBroker() as broker:
-        yield broker.bootstrap
-
-
-@pytest.fixture
-def topic() -> str:
-    """A topic of the test's own; its group is named as it is."""
-    return f"handoff-{uuid4().hex}"
-
-
-async def write(bootstrap: str, topic: str, *ids: str, partition: int = 0) -> None:
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap)
-    await producer.start()
-    for event_id in ids:
-        event = {"type": BECAME_MQL, "id": event_id, "lead_id": "ann@acme.example", "time": 1_793_610_000_000, "data": {}}
-        key, value, headers = encode(event, "urn:test")
-        await producer.send_and_wait(topic, value, key=key, headers=list(headers), partition=partition)
-    await producer.stop()
 
 
 async def committed(bootstrap: str, topic: str) -> int | None:
