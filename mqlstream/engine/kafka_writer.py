@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import (
     InvalidProducerEpoch,
     InvalidTimestampError,
@@ -25,7 +25,7 @@ from aiokafka.errors import (
 )
 from aiokafka.partitioner import DefaultPartitioner
 
-from mqlstream.engine.interfaces import Commit, Fenced, Headers, Output, Partition, Refused, TryAgain
+from mqlstream.engine.interfaces import Commit, Fenced, Output, Partition, Refused, TryAgain
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +34,17 @@ _RECORD_BYTES = 64  # a record's framing, generously
 _START_S = 60.0
 _CLOSE_S = 5.0
 _partition_of = DefaultPartitioner()
+
+_Row = tuple[bytes | None, bytes | None, int, list[tuple[str, bytes]]]  # key, value, timestamp in ms, headers
+
+
+def _worth_a_line(record: logging.LogRecord) -> bool:
+    """Not the client's remarks on being asked to retry, several for each transaction: what does not get better is in the end
+    a commit that takes too long, and reported as such."""
+    return "NotEnoughReplicasError" not in str(record.args)
+
+
+logging.getLogger("aiokafka.producer.sender").addFilter(_worth_a_line)
 
 
 class _Batch:
@@ -85,7 +96,8 @@ class KafkaWriter:
                 future = await producer.send_batch(batch.builder, batch.where[0], partition=batch.where[1])
                 future.add_done_callback(_seen)
                 sent.append((batch, future))
-            await producer.send_offsets_to_transaction(dict(commit.offsets), self._group)
+            offsets = {TopicPartition(*where): offset for where, offset in commit.offsets.items()}
+            await producer.send_offsets_to_transaction(offsets, self._group)
             await asyncio.wait([future for _, future in sent])
             # The client would commit even when a batch failed: every single one has to be looked at.
             self._raise_first(sent)
@@ -112,20 +124,23 @@ class KafkaWriter:
 
     async def _abandon(self) -> None:
         """Without a broker the client would wait for it for ever, to send what nobody wants any more."""
-        producer = self._producer
-        producer._message_accumulator.fail_all(ProducerClosed())
+        producer, accumulator = self._producer, self._producer._message_accumulator
+        unsent = [batch for batches in accumulator._batches.values() for batch in batches]
+        accumulator.fail_all(ProducerClosed())
+        for batch in unsent:
+            _seen(batch._drain_waiter)
         sender = producer._sender.sender_task
         while sender is not None and not sender.done():
             sender.cancel()  # again and again: it waits for its own tasks, one after the other
             await asyncio.wait([sender], timeout=0.05)
         waiter = producer._txn_manager._transaction_waiter
-        if waiter is not None and waiter.done() and not waiter.cancelled():
-            waiter.exception()  # seen: nobody else will look at it
+        if waiter is not None and waiter.done():
+            _seen(waiter)
 
     async def _batches(self, commit: Commit) -> list[_Batch]:
         now_ms = time.time_ns() // 1_000_000
         batches: list[_Batch] = []
-        records = ((key, value, now_ms, ()) for key, value in commit.records)
+        records: Iterable[_Row] = ((key, value, now_ms, []) for key, value in commit.records)
         self._fill(batches, commit.changelog, records)
         by_partition: dict[Partition, list[Output]] = defaultdict(list)
         for output in commit.outputs:
@@ -135,12 +150,10 @@ class KafkaWriter:
                 partition = _partition_of(output.key, partitions, partitions)
             by_partition[output.topic, partition].append(output)
         for where, outputs in by_partition.items():
-            self._fill(batches, where, ((o.key, o.value, now_ms if o.timestamp is None else o.timestamp, o.headers) for o in outputs))
+            self._fill(batches, where, ((o.key, o.value, now_ms if o.timestamp is None else o.timestamp, list(o.headers)) for o in outputs))
         return batches
 
-    def _fill(
-        self, batches: list[_Batch], where: Partition, records: Iterable[tuple[bytes | None, bytes | None, int, Headers]]
-    ) -> None:
+    def _fill(self, batches: list[_Batch], where: Partition, records: Iterable[_Row]) -> None:
         limit = self._batch_bytes.get(where[0], _BATCH_BYTES)
         batch = _Batch(where, self._producer.create_batch())
         batches.append(batch)
