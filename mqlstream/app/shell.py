@@ -61,6 +61,7 @@ class _Settings(faust.Settings):
 class _App(faust.App):
     BootStrategy = _Boot
     Settings = _Settings
+    mundane_level = "debug"  # that it starts and stops is said by us
 
     def _create_directories(self) -> None:
         """Faust's tables keep nothing on disk here."""
@@ -138,6 +139,8 @@ async def _host(app_id: str, roles: Sequence[Role], drain_seconds: float) -> int
     begun.cancel()
     await asyncio.wait({started})
     failure = ending.failure or failed_start or worker.crash_reason
+    if failure is None:
+        log.info("drained")
     if isinstance(failure, MqlstreamError):
         raise failure
     if failure is not None:
@@ -149,6 +152,7 @@ def _service(role: Role, fail: Callable[[BaseException], None]) -> type[Service]
     """A Faust service that runs one role."""
 
     class RoleService(Service):
+        mundane_level = "debug"
         running: asyncio.Task[None] | None = None
 
         async def on_start(self) -> None:

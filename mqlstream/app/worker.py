@@ -50,6 +50,7 @@ class StageRole:
         self._draining = False
 
     async def run(self) -> None:
+        log.info("%s: begins; definitions: %s", self.name, self._runner.stage.digest or "none needed")
         await self._runner.run()
 
     async def stop(self) -> None:
@@ -135,7 +136,6 @@ def _stages(settings: Settings, roles: Sequence[str]) -> list[Stage]:
         definitions = load_definitions(settings.definitions)
         for definition in definitions:
             metrics.DEFINITION.labels(definition.id, str(definition.version), definition.digest).set(1)
-            log.info("definition %s version %d in force", definition.id, definition.version)
         handoff = settings.handoff
         shape = HandoffShape(handoff.identity, handoff.attributes, handoff.timeline_url)
         options = ScoreOptions(settings.publish_scores, handoff.structured, f"/{settings.app_id}")

@@ -42,6 +42,7 @@ class KafkaBroker:
                 cluster = await client.fetch_all_metadata()
         except (KafkaError, OSError, TimeoutError) as error:
             servers = self._kafka.get("bootstrap_servers", "localhost")
+            servers = servers if isinstance(servers, str) else ",".join(servers)
             protocol = self._kafka.get("security_protocol", "PLAINTEXT")
             reason = str(error) or f"no answer within {_REACH_S:.0f} s"
             raise UnreachableError(f"cannot reach Kafka at {servers} with {protocol}: {reason}") from error

@@ -183,6 +183,7 @@ class Subscriber(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka s
     async def _lost(self, error: KafkaError, attempt: int) -> None:
         """The membership is of no use any more. Raises when there is no point in another one, else waits a little."""
         servers = self._kafka.get("bootstrap_servers", "localhost:9092")
+        servers = servers if isinstance(servers, str) else ",".join(servers)
         if not self.joined.is_set() and isinstance(error, KafkaConnectionError):
             raise UnreachableError(f"cannot reach Kafka at {servers}: {error}") from error
         if not self.joined.is_set() and attempt >= JOIN_ATTEMPTS:
