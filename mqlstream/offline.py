@@ -106,7 +106,9 @@ def compile_texts(texts: Sequence[str], shape: HandoffShape | None = None) -> Pr
     return compile_program(definitions, shape)
 
 
-def _replayed(texts: Sequence[str], events: Iterable[dict[str, Any]], until: int | None, options: IngestOptions) -> tuple[Replay, list[Output]]:
+def _replayed(
+    texts: Sequence[str], events: Iterable[dict[str, Any]], until: int | None, options: IngestOptions
+) -> tuple[Replay, list[Output]]:
     replay = Replay(compile_texts(texts))
     accepted: list[tuple[tuple[int, str, str, bytes], Event]] = []
     for raw in events:

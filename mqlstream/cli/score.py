@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, NamedTuple
 import click
 import orjson
 
-from mqlstream.cli.output import emit
+from mqlstream.cli.output import FORMATS, emit
 from mqlstream.core.event import Event
 from mqlstream.core.outputs import Output
 from mqlstream.definition import load
@@ -24,6 +24,9 @@ from mqlstream.ingest.results import Ignored, IngestOptions, Rejected
 from mqlstream.offline import Replay, order_key, outcome_of
 
 
+_PATH = click.Path(path_type=Path)
+
+
 class Line(NamedTuple):
     """An accepted event and where it stands."""
 
@@ -33,13 +36,13 @@ class Line(NamedTuple):
 
 
 @click.command()
-@click.option("--definition", "definitions", multiple=True, required=True, type=click.Path(path_type=Path), help="Definition file; may be given more than once.")  # fmt: skip
+@click.option("--definition", "definitions", multiple=True, required=True, type=_PATH, help="Definition file; may be repeated.")
 @click.option("--leads", is_flag=True, help="Print one object per lead instead of the output events.")
 @click.option("--as-of", "as_of", help="Only events up to this time: epoch ms or RFC 3339. Default: the latest in the input.")
 @click.option("--explain", "explained", metavar="LEAD", help="Print one lead's score, with all that makes it up.")
 @click.option("--presorted", is_flag=True, help="Stream the input, which is in order already; fails where it is not.")
-@click.option("--config", "config_file", type=click.Path(path_type=Path), help="Settings file: maps form fields to attributes.")
-@click.option("--format", "format_", type=click.Choice(("table", "json", "jsonl")), help="How to print the data. Default: jsonl; with --explain table.")  # fmt: skip
+@click.option("--config", "config_file", type=_PATH, help="Settings file: maps form fields to attributes.")
+@click.option("--format", "format_", type=click.Choice(FORMATS), help="Default: jsonl; with --explain table.")
 @click.argument("files", metavar="EVENTS.jsonl...", nargs=-1, required=True)
 def command(
     definitions: tuple[Path, ...],

@@ -69,7 +69,9 @@ class Gaps:
         due = 0
         for start, end in self._gaps(first_seen, newest, as_of, horizon_days):
             for moment in _moments(start, end, plan.after_ms, plan.every_ms):
-                if moment > after and not (plan.by_age and plan.unless is not None and plan.unless({**attributes, "age": moment - first_seen})):
+                if moment > after and not (
+                    plan.by_age and plan.unless is not None and plan.unless({**attributes, "age": moment - first_seen})
+                ):
                     due += 1
         return plan.points * due if due else None
 

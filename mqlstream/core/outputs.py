@@ -104,5 +104,3 @@ def _identity(shape: HandoffShape, attributes: dict[str, Any]) -> dict[str, Any]
 
 def _output(kind: str, lead: Lead, time: int, data: dict[str, Any], *parts: object) -> Output:
     return {"type": kind, "id": stable_id(kind, lead.id, *parts), "lead_id": lead.id, "time": time, "data": data}
-
-

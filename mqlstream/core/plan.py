@@ -185,6 +185,7 @@ class Plan:
     threshold: Mapping[str, float]
     fast_track: tuple[int, ...]
     reads_age: bool  # fit, gates or conditions change with time alone
+    plain: bool  # every rule is, awards only halve or stay, and there is no inactivity
     gated_sets: bool  # some rule with `set` is switched by the lead's attributes
     needs: float  # nothing to review while the tally's potential is below this and no attribute has changed
     halving: tuple[tuple[int, int], ...]  # (lane, half-life in ms) of the half_life lanes

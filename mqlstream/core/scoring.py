@@ -155,7 +155,9 @@ def explain(plan: Plan, lead: Lead, as_of: int) -> Explained:
         age = as_of - award.entry.time
         if lane.shape in ("linear", "expire_after") and age >= lane.ms:
             continue
-        found.append(_contribution(award.rule, lane.worth(award.points, age), award.points, award.entry.time, award.entry.id, sources[award.entry.source]))
+        entry = award.entry
+        worth = lane.worth(award.points, age)
+        found.append(_contribution(award.rule, worth, award.points, entry.time, entry.id, sources[entry.source]))
     for standing in standings(plan, lead, tally, attributes, open_gates):
         found.append(_contribution(standing, standing.points, standing.points, as_of, None, None))
     found.sort(key=lambda c: (-c["points"], -c["time"], c["rule"], c["source"] or "", c["event_id"] or ""))
@@ -164,7 +166,9 @@ def explain(plan: Plan, lead: Lead, as_of: int) -> Explained:
     return Explained(sums, found, clipped)
 
 
-def _contribution(origin: RulePlan | Standing, points: float, awarded: float, time: int, event_id: str | None, source: str | None) -> dict[str, Any]:
+def _contribution(
+    origin: RulePlan | Standing, points: float, awarded: float, time: int, event_id: str | None, source: str | None
+) -> dict[str, Any]:
     return {
         "rule": origin.id,
         "label": origin.label,

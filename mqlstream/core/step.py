@@ -137,13 +137,14 @@ def _count(program: Program, lead: Lead, entry: Entry) -> Reason:
             continue
         tally = lead.tallies[index]
         if tally is not None and not program.own_flood[index]:
-            full = len(tally.counted) >= plan.ledger
-            if newest and tally.fits_behind(as_of):
+            if newest and as_of < tally.good_until and len(tally.counted) < plan.ledger:
                 tally.feed(entry)
-                shed = shed or full
                 reason = Reason.NONE
                 continue
-            if not newest and tally.slip_in(entry):
+            if tally.make_room(as_of) if newest else tally.slip_in(entry):
+                if newest:
+                    tally.feed(entry)
+                    shed = True
                 reason = Reason.NONE
                 continue
         lead.tallies[index] = tally = Tally.over(plan, lead.ledger, as_of)

@@ -34,6 +34,15 @@ class Reset(NamedTuple):
     rule: RulePlan
 
 
+_NO_SLOPES: list[float] = []
+_NO_GAPS: list[Gaps] = []
+_NO_RESETS: dict[int, Reset] = {}
+_NO_TIERS: dict[int, list[int]] = {}
+_NO_AWARDS: dict[int, int] = {}
+_NO_WINDOWS: dict[Any, Any] = {}
+_NOTHING_EXPIRES: list[tuple[int, int, float, int]] = []
+
+
 class Tally:
     """``at`` is the time the sums stand at; it only rises. ``potential`` is a bound no sum of points can exceed.
 
@@ -41,29 +50,44 @@ class Tally:
     switch off.
     """
 
-    __slots__ = ("_expiring", "_windows", "at", "awarded", "closed", "counted", "gaps", "good_until", "plan", "potential", "record", "resets", "slopes", "sums", "tiers")  # fmt: skip
+    __slots__ = (
+        "_expiring",
+        "_windows",
+        "at",
+        "awarded",
+        "closed",
+        "counted",
+        "gaps",
+        "good_until",
+        "plan",
+        "potential",
+        "record",
+        "resets",
+        "slopes",
+        "sums",
+        "tiers",
+    )
 
     def __init__(self, plan: Plan, record: list[Award] | None = None, closed: frozenset[int] = frozenset()) -> None:
         self.plan = plan
         self.closed = closed
-        self.gaps = [Gaps(entry) for entry in plan.inactivity]
+        self.record = record
         self.at = 0
         self.good_until = 2**63  # when the oldest entry leaves the horizon
-        self.sums = [0.0] * len(plan.lanes)
-        self.slopes = [0.0] * len(plan.lanes)  # of linear lanes: points times event time
-        self.counted: deque[Entry] = deque()
-        self.resets: dict[int, Reset] = {}  # by dimension node
-        self.tiers: dict[int, list[int]] = {}  # rule index -> times of its matches
-        self.awarded: dict[int, int] = {}  # fast rule index -> the highest arrival number of an awarded event
+        self.counted: list[Entry] = []
         self.potential = 0.0
-        self.record = record
-        self._windows: dict[Any, Any] = {}
-        self._expiring: list[tuple[int, int, float, int]] = []  # heap of (expiry, lane, points, time)
+        self.sums = [0.0] * len(plan.lanes)
+        own = not plan.plain  # else most leads of most installations share what they never change
+        self.slopes = [0.0] * len(plan.lanes) if own else _NO_SLOPES  # of linear lanes: points times event time
+        self.gaps = [Gaps(entry) for entry in plan.inactivity] if own else _NO_GAPS
+        self.resets: dict[int, Reset] = {} if own else _NO_RESETS  # by dimension node
+        self.tiers: dict[int, list[int]] = {} if own else _NO_TIERS  # rule index -> times of its matches
+        self.awarded: dict[int, int] = {} if own else _NO_AWARDS  # fast rule -> the highest arrival number of an awarded event
+        self._windows: dict[Any, Any] = {} if own else _NO_WINDOWS
+        self._expiring: list[tuple[int, int, float, int]] = [] if own else _NOTHING_EXPIRES  # heap: expiry, lane, points, time
 
     @classmethod
-    def over(
-        cls, plan: Plan, ledger: Ledger, as_of: int, record: list[Award] | None = None, closed: frozenset[int] = frozenset()
-    ) -> Tally:
+    def over(cls, plan: Plan, ledger: Ledger, as_of: int, record: list[Award] | None = None, closed: frozenset[int] = frozenset()) -> Tally:
         """The tally of what counts at ``as_of``, from scratch."""
         tally = cls(plan, record, closed)
         for entry in countable(plan, ledger, as_of):
@@ -71,11 +95,24 @@ class Tally:
         tally.advance(as_of)
         return tally
 
-    def fits_behind(self, as_of: int) -> bool:
-        """Whether the newest entry of the ledger can simply be fed; if not, the tally has to be made again."""
-        if as_of >= self.good_until or len(self._windows) > 2 * self.plan.ledger:
-            return False  # windows of values not seen again: made again, only the live ones come back
-        return len(self.counted) < self.plan.ledger or self._evict()
+    def make_room(self, as_of: int) -> bool:
+        """Take the oldest entry out of a full ledger's sums, when nothing else hangs on it; if not, the tally is to be made again."""
+        if as_of >= self.good_until:
+            return False
+        oldest = self.counted[0]
+        matched = self._matched(oldest)
+        if self.resets or not all(candidate.quick for candidate in matched):
+            return False
+        del self.counted[0]
+        for gaps in self.gaps:
+            if ends_gap(gaps.plan, oldest):
+                gaps.drop_first()
+        if self.counted:
+            self.good_until = (self.counted[0].time // DAY_MS + self.plan.horizon_days) * DAY_MS
+        lanes = self.plan.lanes
+        for candidate in matched:
+            self.sums[candidate.lane] -= lanes[candidate.lane].worth(candidate.points, self.at - oldest.time)
+        return True
 
     def feed(self, entry: Entry) -> None:
         """Count the entry that comes next in order."""
@@ -179,6 +216,8 @@ class Tally:
             return
         if rule.limit and not self._has_room(rule, entry):
             return
+        if len(self._windows) > 2 * self.plan.ledger:
+            self.good_until = 0  # windows of values not seen again: made again, only the live ones come back
         points = rule.points
         if rule.points_from and rule.points_field is not None:
             value = entry.values[rule.points_field[entry.kind]]
@@ -241,23 +280,6 @@ class Tally:
                 del self.tiers[rule_index]
         if self.record is not None:
             self.record[:] = [award for award in self.record if award.rule.dimension not in fresh]
-
-    def _evict(self) -> bool:
-        """Take the oldest entry out of the sums, when nothing else hangs on it."""
-        oldest = self.counted[0]
-        matched = self._matched(oldest)
-        lanes = self.plan.lanes
-        if self.resets or not all(candidate.quick for candidate in matched):
-            return False
-        self.counted.popleft()
-        for gaps in self.gaps:
-            if ends_gap(gaps.plan, oldest):
-                gaps.drop_first()
-        if self.counted:
-            self.good_until = (self.counted[0].time // DAY_MS + self.plan.horizon_days) * DAY_MS
-        for candidate in matched:
-            self.sums[candidate.lane] -= lanes[candidate.lane].worth(candidate.points, self.at - oldest.time)
-        return True
 
 
 def ends_gap(entry_plan: InactivityPlan, entry: Entry) -> bool:

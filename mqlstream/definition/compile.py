@@ -188,6 +188,7 @@ class _Compiler:
             threshold=dict(qualify.threshold),
             fast_track=tuple(self.rule_index[rule] for rule in qualify.fast_track),
             reads_age=self._reads_age(),
+            plain=all(rule.plain for rule in rules) and all(lane.shape in _QUICK for lane in self.lanes) and not definition.inactivity,
             gated_sets=any(rule.set is not None and rule.gate is not None for rule in rules),
             needs=self._needs(),
             halving=tuple((index, lane.ms) for lane, index in self.lanes.items() if lane.shape == "half_life"),
@@ -266,7 +267,8 @@ class _Compiler:
             of_one_field, of_several = by_field(on_event)
             for path, check in of_one_field:
                 tests.setdefault(places[path], []).append((bit, check))
-            candidates.append(Candidate(event_match(of_several, places), plan.plain and lanes[plan.lane].shape in _QUICK, plan.lane, plan.points, plan))
+            quick = plan.plain and lanes[plan.lane].shape in _QUICK
+            candidates.append(Candidate(event_match(of_several, places), quick, plan.lane, plan.points, plan))
         return Matcher(candidates, [FieldTests(place, checks, len(rules)) for place, checks in tests.items()])
 
     def _fit(self, fit: model.Fit) -> FitPlan:

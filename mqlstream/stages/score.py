@@ -188,4 +188,3 @@ class ScoreProcessor:
             }
             outputs.append(Output(self._stage.topics.scores, f"{plan.id}/{lead.id}".encode(), orjson.dumps(score)))
         return outputs
-
