@@ -102,14 +102,17 @@ def _cells(reader: Reader, value: Node) -> CellIn | Invalid:
                 reader.report.error(value, "missing-key", "cell has no in, expected a list of cells")
             return INVALID
         value = inner[1]
-    cells = reader.read(value, types.ListOf(types.Text("a cell like A1"), least=1, bare=True), "cell")
+    cells = reader.read(value, types.ListOf(types.Text("a cell like A1", empty=True), least=1, bare=True), "cell")
     if isinstance(cells, Invalid):
         return INVALID
+    scales = reader.names.grades
+    if not scales:
+        reader.report.error(value, "unknown-name", f"cell: got {show(cells[0]) if cells else 'nothing'}, but no grades are given")
+        return INVALID
     for cell in cells:
-        if not _can_be(cell, reader.names.grades):
-            valid = ["".join(parts) for parts in islice(product(*reader.names.grades), 1000)] if reader.names.grades else []
-            hint = reader.report.did_you_mean(cell, valid) if valid else "no grades are given"
-            reader.report.error(value, "unknown-name", f"cell: got {show(cell)}, which no grades make", hint)
+        if not _can_be(cell, scales):
+            valid = ["".join(parts) for parts in islice(product(*scales), 1000)]
+            reader.report.warn(value, "unknown-value", f"cell is never {show(cell)}", reader.report.did_you_mean(cell, valid))
     return CellIn(tuple(cells))
 
 
@@ -118,7 +121,7 @@ def _can_be(cell: str, scales: Sequence[Sequence[str]]) -> bool:
     rests = {cell}
     for scale in scales:
         rests |= {rest[len(grade) :] for rest in rests for grade in scale if rest.startswith(grade)}
-    return "" in rests and bool(scales)
+    return "" in rests
 
 
 def read_hours(reader: Reader, node: Node, kind: types.BusinessHours, label: str, beside: Obj | None) -> tuple[Hours, ...] | Invalid:

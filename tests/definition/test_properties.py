@@ -12,6 +12,7 @@ from mqlstream.definition import source
 from mqlstream.definition.fields import CONSTRUCTS
 from mqlstream.definition.findings import ERROR, Report
 from mqlstream.definition.parse import parse_text
+from tests.oracle.strategies import ALL, definitions, text_of
 
 NAMES = sorted({name for construct in CONSTRUCTS.values() for name in construct.names} | {"any", "all", "not", "score", "cell", "path"})
 WORDS = [*NAMES, "web_visit", "fit", "total", "$l", "7d", "a", "lead.title", "lead.age", "2026-11-01", "mon-fri", "A1", "/x", ""]
@@ -110,3 +111,22 @@ def test_a_sound_definition_with_a_slip_is_read_or_found_wrong(data: st.DataObje
     instance = "{" + construct.base + "}"
     text = instance if name == "definition" else "definition: a\nversion: 1\n" + construct.frame.replace("@", instance)
     check(mutated(data, mutated(data, text)))
+
+
+def turned(tree: Any) -> Any:
+    """The same content with the keys of every mapping the other way round, but for grades, whose order means something."""
+    if isinstance(tree, dict):
+        return {key: value if key == "grades" else turned(value) for key, value in reversed(tree.items())}
+    return [turned(item) for item in tree] if isinstance(tree, list) else tree
+
+
+@given(definitions(ALL))
+def test_a_sound_definition_is_the_same_however_it_is_written(tree: dict[str, Any]) -> None:
+    definition, findings = parse_text(text_of(tree), "f", not_yet=frozenset())
+    assert [str(one) for one in findings if one.severity == ERROR] == []
+    assert definition is not None
+    as_json, _ = parse_text(as_yaml(tree), "g", not_yet=frozenset())
+    assert as_json == definition
+    other, _ = parse_text(as_yaml(turned(tree)), "h", not_yet=frozenset())
+    assert other is not None
+    assert other.digest == definition.digest
