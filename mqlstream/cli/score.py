@@ -23,7 +23,6 @@ from mqlstream.ingest.fields import Refused, time_ms
 from mqlstream.ingest.results import Ignored, IngestOptions, Rejected
 from mqlstream.offline import Replay, order_key, outcome_of
 
-
 _PATH = click.Path(path_type=Path)
 
 
