@@ -23,6 +23,7 @@ COMMANDS = {
     "run": "Run a worker on a Kafka cluster.",
     "score": "Score a file of events offline, without a broker.",
     "lint": "Check definitions and report all findings.",
+    "test": "Run the tests inside definitions.",
     "topics": "Compare the declared topics with the cluster's, and create them.",
     "subscribe": "Receive handoffs: print them, or pass each to a program or a webhook.",
     "config": "Show the effective settings and where each came from.",
@@ -50,12 +51,21 @@ class CommandLine(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # The interpreter flushes stdout once more at exit; give it something that takes it.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(BROKEN_PIPE)
+        return result
+
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, *_: Any, **extra: Any) -> Any:
         """Run the command line and exit: 0 done, 1 a check found something, 2 wrong usage, 3 unreachable."""
         extra["standalone_mode"] = False
         try:
             status = super().main(args, prog_name or "mqlstream", **extra)
-            sys.stdout.flush()
         except MqlstreamError as error:
             fail(str(error), error.exit_code)
         except click.ClickException as error:
@@ -63,10 +73,6 @@ class CommandLine(click.Group):
             sys.exit(error.exit_code)
         except click.Abort:
             sys.exit(INTERRUPTED)
-        except BrokenPipeError:
-            # The interpreter flushes stdout once more at exit; give it something that takes it.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(BROKEN_PIPE)
         except OSError as error:
             if error.filename is None:
                 raise
