@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -25,19 +26,17 @@ def command(files: Sequence[Path], format_: str) -> None:
     Example:
       mqlstream test config/b2b-default.yaml
     """
-    rows = [
-        {"file": str(path), "line": result.line, "name": result.name, "passed": not result.failures, "failures": list(result.failures)}
-        for path in files
-        for result in run_cases(load(path, warn=lambda finding: click.echo(str(finding), err=True)))
+    results = [
+        (path, result) for path in files for result in run_cases(load(path, warn=lambda finding: click.echo(str(finding), err=True)))
     ]
     if format_ == "text":
-        for row in rows:
-            click.echo(f"{'ok' if row['passed'] else 'FAILED'}  {row['file']}:{row['line']}  {row['name']}")
-            for failure in row["failures"]:
+        for path, result in results:
+            click.echo(f"{'FAILED' if result.failures else 'ok'}  {path}:{result.line}  {result.name}")
+            for failure in result.failures:
                 click.echo("  " + failure.replace("\n", "\n  "))
     else:
-        emit(rows, format_)
-    failed = sum(not row["passed"] for row in rows)
+        emit([{"file": str(path), "passed": not result.failures, **asdict(result)} for path, result in results], format_)
+    failed = sum(bool(result.failures) for _, result in results)
     if failed:
-        raise CheckFailed(f"{failed} of {len(rows)} tests failed")
-    click.echo(f"{len(rows)} tests passed", err=True)
+        raise CheckFailed(f"{failed} of {len(results)} tests failed")
+    click.echo(f"{len(results)} tests passed", err=True)

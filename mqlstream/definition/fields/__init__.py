@@ -15,28 +15,6 @@ from mqlstream.definition.fields.shared import LIST_NAME, PATH
 __all__ = ["CONSTRUCTS", "LIST_NAME", "NOT_YET", "PATH"]
 
 # Refused with "not supported yet". To bring one to life, delete it here. `construct.key`, as in CONSTRUCTS.
-NOT_YET = frozenset(
-    {
-        "definition.mode",
-        "definition.inactivity",
-        "definition.grades",
-        "definition.freeze",
-        "definition.sla",
-        "definition.accounts",
-        "definition.tests",
-        "rule.cap",
-        "rule.floor",
-        "rule.weight",
-        "rule.machine",
-        "rule.count",
-        "rule.tiers",
-        "rule.points_from",
-        "rule.set",
-        "fit.points_from",
-        "qualify.when",
-        "qualify.rearm",
-        "qualify.recycle",
-    }
-)
+NOT_YET = frozenset({"definition.accounts", "definition.sla", "qualify.rearm", "qualify.recycle"})
 
 CONSTRUCTS = {one.name: one for one in (*HEAD, *RULES, *COMPARISON, *LEAD, *LIFE, *TESTS)}
