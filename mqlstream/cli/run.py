@@ -23,7 +23,7 @@ def command(config_file: Path | None, roles: str) -> int:
       web     serves /metrics, /healthz and /readyz
     \b
     Example:
-      MQLSTREAM_DEFINITIONS=config/b2b-default.yaml mqlstream run --config mqlstream.yaml
+      mqlstream run --config mqlstream.yaml --roles ingest,score,web
     """
     configure()
     from mqlstream.app import worker
