@@ -17,12 +17,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from tests.bench import latency, topics, workload
-from tests.kafka.broker import KafkaServer
 
 ROOT = Path(__file__).resolve().parents[2]
 PEERS = Path(__file__).with_name("peers")
@@ -34,14 +33,21 @@ Run = dict[str, Any]
 
 def main() -> None:
     options = _options()
-    with nullcontext() if options.bootstrap else tempfile.TemporaryDirectory(prefix="mqlstream-bench-") as folder:
-        with nullcontext() if folder is None else KafkaServer(Path(folder)) as server:
-            bootstrap = options.bootstrap or server.bootstrap
-            print(f"{platform.machine()}, {os.cpu_count()} cores shared with the broker, Python {platform.python_version()}", flush=True)
-            if "throughput" in options.parts:
-                throughput(bootstrap, options)
-            if "latency" in options.parts:
-                end_to_end(bootstrap, options)
+    with ExitStack() as stack:
+        bootstrap = options.bootstrap or _broker(stack)
+        print(f"{platform.machine()}, {os.cpu_count()} cores shared with the broker, Python {platform.python_version()}", flush=True)
+        if "throughput" in options.parts:
+            throughput(bootstrap, options)
+        if "latency" in options.parts:
+            end_to_end(bootstrap, options)
+
+
+def _broker(stack: ExitStack) -> str:
+    """A broker of our own, until the stack is left."""
+    from tests.kafka.broker import KafkaServer
+
+    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="mqlstream-bench-"))
+    return stack.enter_context(KafkaServer(Path(folder))).bootstrap
 
 
 def throughput(bootstrap: str, options: argparse.Namespace) -> None:
@@ -124,8 +130,7 @@ def _last_line(command: list[str], settings: dict[str, str] | None = None) -> Ru
         cwd=ROOT,
         env=os.environ | (settings or {}),
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         timeout=_LONGEST_S,
         text=True,
         check=False,

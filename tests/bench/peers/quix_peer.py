@@ -3,6 +3,7 @@
 BENCH_BOOTSTRAP=... BENCH_EVENTS=... python quix_peer.py; prints one JSON line at the end.
 """
 
+import functools
 import json
 import os
 import sys
@@ -46,7 +47,7 @@ def score(event, state):
 
 names = [name for name, _ in workload.TOPICS.values()]
 frames = [app.dataframe(app.topic(name, value_deserializer="json", key_deserializer="str")) for name in names]
-stream = frames[0].concat(*frames[1:]) if hasattr(frames[0], "concat") else frames[0]
+stream = functools.reduce(lambda one, other: one.concat(other), frames)
 stream = stream.apply(score, stateful=True).filter(lambda signal: signal is not None)
 stream.to_topic(app.topic("bench.signals", value_serializer="json"))
 
