@@ -16,9 +16,7 @@ from typing import TYPE_CHECKING
 from mqlstream import metrics
 from mqlstream.app.monitor import EngineMonitor
 from mqlstream.config import Settings, kafka_kwargs
-from mqlstream.core.plan import HandoffShape
 from mqlstream.definition import load
-from mqlstream.definition.compile import compile_program
 from mqlstream.definition.model import Definition
 from mqlstream.engine.interfaces import Stage
 from mqlstream.engine.kafka import KafkaBroker
@@ -26,7 +24,7 @@ from mqlstream.engine.runner import StageRunner
 from mqlstream.engine.status import Options
 from mqlstream.errors import UsageError
 from mqlstream.handoff.contract import TYPES
-from mqlstream.ingest.results import IngestOptions
+from mqlstream.program import ingest_options, program_of
 from mqlstream.stages.ingest import IngestStage
 from mqlstream.stages.score import ScoreOptions, ScoreStage
 from mqlstream.topics import Topics, declared
@@ -131,15 +129,13 @@ def _stages(settings: Settings, roles: Sequence[str]) -> list[Stage]:
     topics = Topics(settings.topic_prefix)
     stages: list[Stage] = []
     if "ingest" in roles:
-        stages.append(IngestStage(topics, settings.partitions, IngestOptions(form_attributes=settings.ingest.form_attributes)))
+        stages.append(IngestStage(topics, settings.partitions, ingest_options(settings)))
     if "score" in roles:
         definitions = load_definitions(settings.definitions)
         for definition in definitions:
             metrics.DEFINITION.labels(definition.id, str(definition.version), definition.digest).set(1)
-        handoff = settings.handoff
-        shape = HandoffShape(handoff.identity, handoff.attributes, handoff.timeline_url)
-        options = ScoreOptions(settings.publish_scores, handoff.structured, f"/{settings.app_id}")
-        stages.append(ScoreStage(topics, compile_program(definitions, shape), options))
+        options = ScoreOptions(settings.publish_scores, settings.handoff.structured, f"/{settings.app_id}")
+        stages.append(ScoreStage(topics, program_of(definitions, settings), options))
     return stages
 
 

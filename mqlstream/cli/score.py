@@ -13,15 +13,16 @@ import click
 import orjson
 
 from mqlstream.cli.output import FORMATS, emit
+from mqlstream.config import load as load_settings
 from mqlstream.core.event import Event
 from mqlstream.core.outputs import Output
 from mqlstream.definition import load
-from mqlstream.definition.compile import compile_program
 from mqlstream.errors import CheckFailed, UsageError
 from mqlstream.ingest.canonical import canonical
 from mqlstream.ingest.fields import Refused, time_ms
 from mqlstream.ingest.results import Ignored, IngestOptions, Rejected
 from mqlstream.offline import Replay, order_key, outcome_of
+from mqlstream.program import ingest_options, program_of
 
 _PATH = click.Path(path_type=Path)
 
@@ -40,7 +41,7 @@ class Line(NamedTuple):
 @click.option("--as-of", "as_of", help="Only events up to this time: epoch ms or RFC 3339. Default: the latest in the input.")
 @click.option("--explain", "explained", metavar="LEAD", help="Print one lead's score, with all that makes it up.")
 @click.option("--presorted", is_flag=True, help="Stream the input, which is in order already; fails where it is not.")
-@click.option("--config", "config_file", type=_PATH, help="Settings file: maps form fields to attributes.")
+@click.option("--config", "config_file", type=_PATH, help="Settings file: form fields that are attributes, email lists.")
 @click.option("--format", "format_", type=click.Choice(FORMATS), help="Default: jsonl; with --explain table.")
 @click.argument("files", metavar="EVENTS.jsonl...", nargs=-1, required=True)
 def command(
@@ -64,8 +65,9 @@ def command(
       mqlstream score --definition config/b2b-default.yaml events.jsonl --explain ann@acme.example
     """
     until = _moment(as_of)
-    options = _options(config_file)
-    program = compile_program(_distinct([load(path, warn=lambda finding: click.echo(str(finding), err=True)) for path in definitions]))
+    settings = load_settings(config_file, {})
+    options = ingest_options(settings)
+    program = program_of(_distinct([load(path, warn=lambda finding: click.echo(str(finding), err=True)) for path in definitions]), settings)
     replay = Replay(program)
     with ExitStack() as stack:
         lines = _accepted(((name, _open(name, stack)) for name in files), replay, options)
@@ -90,14 +92,6 @@ def _moment(text: str | None) -> int | None:
         raise UsageError(
             f"--as-of: got {text!r}, expected epoch milliseconds or RFC 3339 with an offset, in the years 2000 to 2100"
         ) from None
-
-
-def _options(config_file: Path | None) -> IngestOptions:
-    if config_file is None:
-        return IngestOptions()
-    from mqlstream.config import load as load_settings  # only here: a file of events needs no settings
-
-    return IngestOptions(form_attributes=load_settings(config_file, {}).ingest.form_attributes)
 
 
 def _distinct(definitions: list[Any]) -> list[Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from mqlstream.core.email_kinds import email_kind
+from mqlstream.core.email_kinds import SHIPPED, EmailLists, email_kind
 
 if TYPE_CHECKING:
     from mqlstream.core.ledger import Ledger
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 MACHINE = 1
 EMAIL = "@email"  # the pseudo attribute that carries the address of the newest event with one; '@' starts no attribute
-FACTS_MAX = 64
-FACTS_COLLAPSE = 8
+FACTS_COLLAPSE = 8  # events with news of the lead, above which old news is thinned out
+FACTS_KEPT = 64  # of these, while the rest holds no newest value of any attribute
+FACTS_MAX = 256  # in any case: beyond, the attributes that were told longest ago are forgotten
 NEVER = -1
 
 
@@ -83,9 +84,10 @@ _decoder = msgspec.msgpack.Decoder(LeadState)
 class Lead:
     """One lead, opened: its state and what is derived from it. ``tallies`` has a place per plan of the program."""
 
-    __slots__ = ("_attributes", "id", "ledger", "state", "tallies")
+    __slots__ = ("_attributes", "_email_lists", "id", "ledger", "state", "tallies")
 
-    def __init__(self, lead_id: str, state: LeadState, ledger: Ledger, plans: int) -> None:
+    def __init__(self, lead_id: str, state: LeadState, ledger: Ledger, plans: int, email_lists: EmailLists = SHIPPED) -> None:
+        self._email_lists = email_lists
         self.id = lead_id
         self.state = state
         self.ledger = ledger
@@ -147,7 +149,7 @@ class Lead:
         view = {name: value for name, value in view.items() if value is not None}
         if email:
             view["email_domain"] = email.rpartition("@")[2]
-            view["email_kind"] = email_kind(email)
+            view["email_kind"] = email_kind(email, self._email_lists)
             view[EMAIL] = email
         if self.state.first_seen != NEVER:
             view["first_seen"] = self.state.first_seen
@@ -160,7 +162,7 @@ def unpack(data: bytes) -> LeadState:
 
 
 def _collapse(facts: list[Fact]) -> list[Fact]:
-    """Drop what no longer tells anything: the middle of a run of equal values, and the oldest beyond `FACTS_MAX`.
+    """Drop what no longer tells anything: the middle of a run of equal values, and the oldest beyond `FACTS_KEPT`.
 
     The newest value of every attribute always stays; older ones serve the look back at the time of a late event.
     """
@@ -173,11 +175,11 @@ def _collapse(facts: list[Fact]) -> list[Fact]:
                 _forget(facts, name, fact)
             seen.append(value)
     kept = [fact for fact in facts if fact.values]
-    while len(kept) > FACTS_MAX:
+    while len(kept) > FACTS_KEPT:
         last = {name: fact for fact in kept for name in fact.values}
         oldest = next((fact for fact in kept if any(last[name] is not fact for name in fact.values)), None)
         if oldest is None:
-            break
+            return kept[-FACTS_MAX:]
         oldest.values = {name: value for name, value in oldest.values.items() if last[name] is oldest}
         kept = [fact for fact in kept if fact.values]
     return kept

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from mqlstream.core.email_kinds import SHIPPED, EmailLists
 from mqlstream.core.event import Event
 from mqlstream.core.inactivity import InactivityPlan
 from mqlstream.core.lead import Track
@@ -228,3 +229,4 @@ class Program:
     own_flood: tuple[bool, ...]  # by plan: whether its flood limit is below the ledger's
     watches_gaps: bool = False  # some plan has `inactivity`
     shape: HandoffShape = HandoffShape()
+    email_lists: EmailLists = SHIPPED

@@ -36,7 +36,7 @@ _SCORED = Result(SCORED, _NOTHING)
 def open_lead(program: Program, lead_id: str, state: LeadState | None = None) -> Lead:
     """A lead opened for `step`: from its packed state, or one never heard of."""
     state = state if state is not None else LeadState()
-    return Lead(lead_id, state, Ledger(state, program.per_day), len(program.plans))
+    return Lead(lead_id, state, Ledger(state, program.per_day), len(program.plans), program.email_lists)
 
 
 def step(program: Program, lead: Lead, event: Event) -> Result:

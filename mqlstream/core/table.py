@@ -11,6 +11,7 @@ from mqlstream.core.lead import Lead, LeadState, unpack
 from mqlstream.core.plan import Layout, Program
 from mqlstream.core.step import open_lead
 
+RECORD_BYTES = 4_000_000  # of one lead; ordinary ones have some hundred bytes, brokers take 8 MiB on this topic
 OPEN_LEADS = 50_000  # some 3 KB each with an ordinary ledger
 
 
@@ -64,7 +65,7 @@ class LeadTable:
 
     def packed_changes(self) -> list[tuple[str, bytes]]:
         """The records of all leads worked on since the last call, now also the table's."""
-        changes = [(lead_id, lead.pack()) for lead_id, lead in self._changed.items()]
+        changes = [(lead_id, _fitting(lead)) for lead_id, lead in self._changed.items()]
         self._packed.update(changes)
         self._changed = {}
         if len(self._young) > self._open_leads:
@@ -92,6 +93,17 @@ class LeadTable:
             _lay_out(state, self.layouts[state.layout], self.program.layout)
             state.layout = self._layout
         return open_lead(self.program, lead_id, state)
+
+
+def _fitting(lead: Lead) -> bytes:
+    """The lead's record; the oldest half of a ledger that is too large for one is let go."""
+    record = lead.pack()
+    while len(record) > RECORD_BYTES and lead.state.entries:
+        entries = lead.state.entries
+        lead.ledger.drop_before(entries[len(entries) // 2].time + 1)
+        lead.tallies = [None] * len(lead.tallies)
+        record = lead.pack()
+    return record
 
 
 def _lay_out(state: LeadState, old: Layout, new: Layout) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from mqlstream.core.email_kinds import SHIPPED, EmailLists
 from mqlstream.core.event import ACTIVITY_KINDS, KINDS, PASSIVE_ACTIONS, Event
 from mqlstream.core.inactivity import InactivityPlan
 from mqlstream.core.lead import Track
@@ -33,20 +34,23 @@ from mqlstream.core.plan import (
     Values,
 )
 from mqlstream.core.scoring import EPSILON
-from mqlstream.core.values import lookup
+from mqlstream.core.values import identity, lookup
 from mqlstream.definition import model
 from mqlstream.definition.when import compile_when, rules_in, wheres_in
 from mqlstream.definition.where import by_field, event_match, gate, paths, split
 
 _KIND = {kind: index for index, kind in enumerate(KINDS)}
 _MET = ("lead.stage", "lead.cycle")
+KEPT_CHARACTERS = 1_000  # of one field of one event: the ledger of a lead must stay small
 _AGE = "age"
 _WITH_ACTION = ("email_click", "webinar_attendance")
 _QUICK = ("none", "half_life")  # lanes to which an award of now is simply added
 Places = Mapping[str, int]
 
 
-def compile_program(definitions: Sequence[model.Definition], shape: HandoffShape | None = None) -> Program:
+def compile_program(
+    definitions: Sequence[model.Definition], shape: HandoffShape | None = None, email_lists: EmailLists = SHIPPED
+) -> Program:
     """All definitions in force as one program, in the order given. Raises nothing on definitions that parsed."""
     layout, event_fields = _layout(definitions)
     per_day = max((definition.per_day for definition in definitions), default=100)
@@ -61,6 +65,7 @@ def compile_program(definitions: Sequence[model.Definition], shape: HandoffShape
         own_flood=tuple(definition.per_day < per_day for definition in definitions),
         watches_gaps=any(definition.inactivity for definition in definitions),
         shape=shape or HandoffShape(),
+        email_lists=email_lists,
     )
 
 
@@ -102,20 +107,27 @@ def _extract(kind_paths: tuple[str, ...]) -> Extract:
     """The reader of an event's values, in the layout's order; shaped for the common case of plain top-level fields."""
     if any("." in path or "@" in path or path in _ENVELOPE for path in kind_paths):
         getters = [_getter(path) for path in kind_paths]
-        return lambda event, tracks: tuple([getter(event, tracks) for getter in getters])
+        return lambda event, tracks: tuple([_kept(getter(event, tracks)) for getter in getters])
     match kind_paths:
         case ():
             return lambda event, tracks: ()
         case (one,):
-            return lambda event, tracks: (event.body.get(one),)
-        case (one, two):
-            return lambda event, tracks: (event.body.get(one), event.body.get(two))
+            return lambda event, tracks: (_kept(event.body.get(one)),)
 
     def several(event: Event, tracks: Mapping[str, Track]) -> tuple[Any, ...]:
         get = event.body.get
-        return tuple([get(path) for path in kind_paths])
+        return tuple([_kept(get(path)) for path in kind_paths])
 
     return several
+
+
+def _kept(value: Any) -> Any:
+    """A value as the ledger keeps it and rules see it: texts up to `KEPT_CHARACTERS`, longer lists and objects not at all."""
+    if type(value) is str:
+        return value if len(value) <= KEPT_CHARACTERS else value[:KEPT_CHARACTERS]
+    if type(value) is list or type(value) is dict:
+        return value if len(identity(value)) <= KEPT_CHARACTERS else None
+    return value
 
 
 _ENVELOPE = {"id", "source", "kind", "time", "machine", "email", "lead_id"}

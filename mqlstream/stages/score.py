@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 import orjson
@@ -46,10 +47,18 @@ class ScoreStage:
         self.options = options or ScoreOptions()
         self.inputs: Sequence[str] = (topics.lead_events,)
         self.changelog = topics.lead_state
-        self.digest = ",".join(f"{plan.id}:{plan.version}:{plan.digest}" for plan in program.plans)
+        self.digest = _digest(program)
 
     def processor(self, task: int) -> ScoreProcessor:
         return ScoreProcessor(self)
+
+
+def _digest(program: Program) -> str:
+    """What workers must agree on to give the same scores: the definitions, and the lists that tell kinds of addresses."""
+    lists = program.email_lists
+    agreed = [[plan.id, plan.version, plan.digest] for plan in program.plans]
+    agreed.append([sorted(lists.disposable), sorted(lists.role), sorted(lists.free)])
+    return sha256(orjson.dumps(agreed)).hexdigest()[:32]
 
 
 @dataclass(slots=True)
