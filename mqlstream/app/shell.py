@@ -61,7 +61,7 @@ class _Settings(faust.Settings):
 class _App(faust.App):
     BootStrategy = _Boot
     Settings = _Settings
-    mundane_level = "debug"  # that it starts and stops is said by us
+    logger = logging.getLogger("faust.app")  # that it starts and stops is said by us
 
     def _create_directories(self) -> None:
         """Faust's tables keep nothing on disk here."""
@@ -152,7 +152,7 @@ def _service(role: Role, fail: Callable[[BaseException], None]) -> type[Service]
     """A Faust service that runs one role."""
 
     class RoleService(Service):
-        mundane_level = "debug"
+        logger = _App.logger
         running: asyncio.Task[None] | None = None
 
         async def on_start(self) -> None:

@@ -48,7 +48,6 @@ class StageRole:
         self._draining = False
 
     async def run(self) -> None:
-        log.info("%s: begins; definitions: %s", self.name, self._runner.stage.digest or "none needed")
         await self._runner.run()
 
     async def stop(self) -> None:
@@ -100,6 +99,9 @@ def prepare(settings: Settings, roles: Sequence[str]) -> list[StageRole | WebRol
         StageRole(StageRunner(stage, broker=KafkaBroker(kafka), app_id=settings.app_id, options=options, monitor=monitor))
         for stage in stages
     ]
+    for stage in stages:
+        if isinstance(stage, ScoreStage):
+            _announce(stage)
     for handoff in TYPES:
         metrics.HANDOFFS.labels(handoff)  # the first of a type must be a step from 0, or no rate would show it
     web = [WebRole(settings.http_bind, lambda: [line for role in working for line in role.not_ready()])] if "web" in roles else []
@@ -132,11 +134,15 @@ def _stages(settings: Settings, roles: Sequence[str]) -> list[Stage]:
         stages.append(IngestStage(topics, settings.partitions, ingest_options(settings)))
     if "score" in roles:
         definitions = load_definitions(settings.definitions)
-        for definition in definitions:
-            metrics.DEFINITION.labels(definition.id, str(definition.version), definition.digest).set(1)
         options = ScoreOptions(settings.publish_scores, settings.handoff.structured, f"/{settings.app_id}")
         stages.append(ScoreStage(topics, program_of(definitions, settings), options))
     return stages
+
+
+def _announce(stage: ScoreStage) -> None:
+    for plan in stage.program.plans:
+        metrics.DEFINITION.labels(plan.id, str(plan.version), plan.digest).set(1)
+        log.info("definition %s version %d in force", plan.id, plan.version)
 
 
 def load_definitions(paths: Sequence[Path]) -> list[Definition]:
