@@ -96,8 +96,8 @@ def test_a_worker_that_is_cut_off_from_the_broker_says_so_and_still_drains(broke
         url = worker.url()
         worker.until(url, 200)
         broker.close()
-        answer = worker.until(url, 503, "cut off from the broker")
-        assert {reason.partition(":")[0] for reason in answer["reasons"]} == {"ingest", "score"}
+        for stage in ("ingest", "score"):
+            worker.until(url, 503, f"{stage}: cut off from the broker")
         with urllib.request.urlopen(f"{url}/healthz", timeout=5) as response:
             assert response.status == 200
         worker.process.send_signal(signal.SIGTERM)
