@@ -62,7 +62,9 @@ def _failures(program: Program, case: Case) -> Iterator[str]:
 
 def _inputs(case: Case) -> Iterator[Mapping[str, Any]]:
     if case.lead:
-        yield {"id": "lead", "source": "test", "kind": "profile", "time": case.start_ms, "lead_id": LEAD, "attributes": dict(case.lead)}
+        profile = {"id": "lead", "source": "test", "kind": "profile", "time": case.start_ms, "lead_id": LEAD, "attributes": dict(case.lead)}
+        # An address among the attributes is the lead's address: email_domain and email_kind come from it.
+        yield {**profile, "email": case.lead["email"]} if "email" in case.lead else profile
     for _, event in case.events:
         yield {"lead_id": LEAD, **event}
 
