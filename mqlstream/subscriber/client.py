@@ -209,15 +209,27 @@ class Subscriber(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka s
 
     async def _round(self) -> None:
         """Poll once and handle what came, partition by partition, in order."""
-        moved = self._moved
         batches = await self._consumer.getmany(timeout_ms=200)
+        moved = self._moved  # only now: the partitions may have been shared out anew while we polled
         try:
             for partition, records in batches.items():
                 for record in records:
                     await self._one(partition, record, moved)
         except _Moved:
-            pass  # what was not handled is read again, by whoever has it now
+            await self._read_again()
         await self._commit()
+
+    async def _read_again(self) -> None:
+        """What was polled and not handled must come again from those partitions that are (still, or again) ours."""
+        try:
+            for partition in self._consumer.assignment():
+                offset = await self._consumer.committed(partition)
+                if offset is None:
+                    await self._consumer.seek_to_beginning(partition)
+                else:
+                    self._consumer.seek(partition, offset)
+        except IllegalStateError:
+            pass  # shared out anew once more, and what is new begins at its committed offset anyway
 
     async def _one(self, partition: TopicPartition, record: Any, moved: asyncio.Event) -> None:
         attempt = 0
