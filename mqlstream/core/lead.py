@@ -1,6 +1,7 @@
-"""What is remembered of one lead: the packed record of the table, and the same lead opened for work.
+"""What is remembered of one lead (`LeadState`), and the same lead opened for work (`Lead`).
 
-The packed record (`LeadState`) is all that survives a restart; everything else (`Lead`) is derived from it. No scoring here.
+The state is all that survives a restart, packed by `mqlstream.core.packing`; everything else is derived from it. No
+scoring here.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ FACTS_MAX = 256  # in any case: beyond, the attributes that were told longest ag
 NEVER = -1
 
 
-class Entry(msgspec.Struct, array_like=True, gc=False):
+class Entry(msgspec.Struct, gc=False):
     """One event in the ledger. ``source`` indexes `LeadState.sources`; ``values`` follow the program's layout of the kind.
 
     ``seq`` counts the lead's events in order of arrival: what was known when.
@@ -51,19 +52,20 @@ class Fact(msgspec.Struct, array_like=True):
 class Track(msgspec.Struct, array_like=True):
     """A lead's life under one definition. Times are epoch milliseconds, `NEVER` where there is none yet.
 
-    ``entered`` is the as_of at which the stage was entered; ``since`` the `Entry.seq` after which a fast track counts.
+    ``entered`` is the as_of at which the stage was entered, ``opened`` the one at which the newest handoff was opened;
+    ``since`` is the `Entry.seq` after which a fast track counts.
     """
 
     stage: str = "lead"
     cycle: int = 0
     entered: int = NEVER
     since: int = 0
-    handoff_id: str = ""
+    opened: int = NEVER
     qualified_at: int = NEVER
     first_mql_at: int = NEVER
 
 
-class LeadState(msgspec.Struct, array_like=True):
+class LeadState(msgspec.Struct):
     """The record of the table, one per lead. Its size is bounded by the definitions' flood limit, horizon and ledger."""
 
     layout: int = 0
@@ -75,10 +77,6 @@ class LeadState(msgspec.Struct, array_like=True):
     facts: list[Fact] = []
     tracks: dict[str, Track] = {}
     newest: dict[str, int] = {}  # inactivity entry -> time of the newest activity it looks at, which never ages out
-
-
-_encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(LeadState)
 
 
 class Lead:
@@ -93,10 +91,6 @@ class Lead:
         self.ledger = ledger
         self.tallies: list[Tally | None] = [None] * plans
         self._attributes: dict[str, Any] | None = None
-
-    def pack(self) -> bytes:
-        """The record for the table and its changelog."""
-        return _encoder.encode(self.state)
 
     def track(self, definition: str) -> Track:
         """The lead's life under a definition, begun when first asked for."""
@@ -154,11 +148,6 @@ class Lead:
         if self.state.first_seen != NEVER:
             view["first_seen"] = self.state.first_seen
         return view
-
-
-def unpack(data: bytes) -> LeadState:
-    """Read a packed record back; raises `msgspec.DecodeError` when it is none."""
-    return _decoder.decode(data)
 
 
 def _collapse(facts: list[Fact]) -> list[Fact]:

@@ -12,6 +12,7 @@ from bisect import bisect_left, insort
 from mqlstream.core.event import DAY_MS
 from mqlstream.core.lead import Entry, LeadState
 from mqlstream.core.outcome import Reason
+from mqlstream.core.packing import Packer
 
 Key = tuple[int, str, str]
 
@@ -22,11 +23,12 @@ class Ledger:
     Entries are found by the id of their event; only where two sources use one id, by (id, index of the source) too.
     """
 
-    __slots__ = ("_counts", "_day", "_known", "per_day", "state")
+    __slots__ = ("_counts", "_day", "_known", "packer", "per_day", "state")
 
     def __init__(self, state: LeadState, per_day: int) -> None:
         self.state = state
         self.per_day = per_day
+        self.packer = Packer()  # here, because the ledger knows when entries only grow at their end
         self._known: dict[str | tuple[str, int], Entry] = {}
         for entry in state.entries:
             self._remember(entry)
@@ -84,6 +86,7 @@ class Ledger:
                 return Reason.FLOOD
             entries.remove(last)
             self._forget(last)
+        self.packer.forget()
         insort(entries, entry, key=self.key)
         self._remember(entry)
         self._recount(entries[-1].time // DAY_MS)
@@ -102,6 +105,7 @@ class Ledger:
         for entry in entries[:low]:
             self._forget(entry)
         del entries[:low]
+        self.packer.forget()
 
     def _remember(self, entry: Entry) -> None:
         if self._known.setdefault(entry.id, entry) is not entry:

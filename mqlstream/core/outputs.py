@@ -24,9 +24,9 @@ def stable_id(*parts: object) -> str:
     return sha256("\x1f".join(str(part) for part in parts).encode()).hexdigest()[:32]
 
 
-def handoff_id(plan: Plan, lead: Lead, cycle: int, as_of: int) -> str:
-    """The id of the handoff that opens at ``as_of`` in a cycle."""
-    return stable_id("handoff", plan.id, lead.id, cycle, as_of)
+def handoff_id(plan: Plan, lead: Lead, track: Track) -> str:
+    """The id of the track's newest handoff: of definition, lead, cycle, and the as_of at which it was opened."""
+    return stable_id("handoff", plan.id, lead.id, track.cycle, track.opened)
 
 
 def became_mql(plan: Plan, shape: HandoffShape, lead: Lead, track: Track) -> Output:
@@ -34,8 +34,8 @@ def became_mql(plan: Plan, shape: HandoffShape, lead: Lead, track: Track) -> Out
     as_of = lead.state.as_of
     explained = explain(plan, lead, as_of)
     attributes = lead.attributes()
-    data = {
-        "handoff_id": track.handoff_id,
+    data: dict[str, Any] = {
+        "handoff_id": handoff_id(plan, lead, track),
         "lead_id": lead.id,
         "identity": _identity(shape, attributes),
         "account": account_of(attributes),
@@ -53,13 +53,13 @@ def became_mql(plan: Plan, shape: HandoffShape, lead: Lead, track: Track) -> Out
         "timeline_url": shape.timeline_url.replace("{lead_id}", lead.id) if shape.timeline_url else None,
         "respond_by": None,
     }
-    return _output(BECAME_MQL, lead, as_of, data, track.handoff_id)
+    return _output(BECAME_MQL, lead, as_of, data, data["handoff_id"])
 
 
 def mql_withdrawn(plan: Plan, lead: Lead, track: Track, stage: str, reason: str) -> Output:
     """The open handoff has lost its ground: ``stage`` is where the lead is now."""
-    data = {
-        "handoff_id": track.handoff_id,
+    data: dict[str, Any] = {
+        "handoff_id": handoff_id(plan, lead, track),
         "lead_id": lead.id,
         "definition": definition_of(plan),
         "cycle": track.cycle,
@@ -67,7 +67,7 @@ def mql_withdrawn(plan: Plan, lead: Lead, track: Track, stage: str, reason: str)
         "stage": stage,
         "reason": reason,
     }
-    return _output(MQL_WITHDRAWN, lead, lead.state.as_of, data, track.handoff_id)
+    return _output(MQL_WITHDRAWN, lead, lead.state.as_of, data, data["handoff_id"])
 
 
 def stage_changed(plan: Plan, lead: Lead, track: Track, before: str, reason: str) -> Output:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mqlstream.core.lead import Lead, Track
-from mqlstream.core.outputs import Output, became_mql, handoff_id, mql_withdrawn, stage_changed
+from mqlstream.core.outputs import Output, became_mql, mql_withdrawn, stage_changed
 from mqlstream.core.plan import Attributes, HandoffShape, Moment, Plan
 from mqlstream.core.scoring import attributes_at, node_sums
 from mqlstream.core.tally import Tally, countable
@@ -100,7 +100,7 @@ def _become_mql(plan: Plan, shape: HandoffShape, lead: Lead, track: Track, momen
     _enter(lead, track, "mql")
     track.qualified_at = moment
     track.first_mql_at = moment if track.cycle == 1 else track.first_mql_at
-    track.handoff_id = handoff_id(plan, lead, track.cycle, lead.state.as_of)
+    track.opened = lead.state.as_of
     return became_mql(plan, shape, lead, track)
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mqlstream.core.lead import Lead, LeadState, unpack
+from mqlstream.core.lead import Lead, LeadState
+from mqlstream.core.packing import unpack
 from mqlstream.core.plan import Layout, Program
 from mqlstream.core.step import open_lead
 
@@ -97,12 +98,12 @@ class LeadTable:
 
 def _fitting(lead: Lead) -> bytes:
     """The lead's record; the oldest half of a ledger that is too large for one is let go."""
-    record = lead.pack()
+    record = lead.ledger.packer.pack(lead.state)
     while len(record) > RECORD_BYTES and lead.state.entries:
         entries = lead.state.entries
         lead.ledger.drop_before(entries[len(entries) // 2].time + 1)
         lead.tallies = [None] * len(lead.tallies)
-        record = lead.pack()
+        record = lead.ledger.packer.pack(lead.state)
     return record
 
 
