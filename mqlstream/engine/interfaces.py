@@ -81,10 +81,21 @@ class Stage(Protocol):
     topic may be read ahead of another that still has data waiting.
     """
 
-    name: str
-    inputs: Sequence[str]
-    changelog: str
-    digest: str  # what workers must share to share the work: the definitions' digests; may be empty
+    @property
+    def name(self) -> str:
+        """Short and lasting: it is in the names of groups, transactional ids and position records."""
+
+    @property
+    def inputs(self) -> Sequence[str]:
+        """Topics to read."""
+
+    @property
+    def changelog(self) -> str:
+        """The topic of the table and the positions."""
+
+    @property
+    def digest(self) -> str:
+        """What workers must share to share the work: the definitions' digests; may be empty."""
 
     def processor(self, task: int) -> Processor:
         """A new, empty processor for one task."""

@@ -109,7 +109,7 @@ class Options:
     commit_interval_ms: int = 100  # a busy task commits this often, or when a full batch waits; an idle one at once
     batch_records: int = 2000
     position_interval_ms: int = 5_000  # a position that moved over gaps only is committed this often
-    commit_timeout_ms: int = 30_000  # a transaction that takes longer counts as failed with unknown result
+    answer_timeout_ms: int = 30_000  # a broker that takes longer, over a transaction or anything else, counts as gone
     drain_timeout_ms: int = 10_000  # for the running batch, when a task goes away or the worker stops
     backoff_ms: int = 200  # first pause after a failure; doubles, jittered, up to backoff_max_ms
     backoff_max_ms: int = 10_000

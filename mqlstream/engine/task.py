@@ -44,7 +44,7 @@ _HELD_POLL_S = 1.0
 
 
 class ProcessorFailed(Exception):
-    """An exception came out of `Processor.process`. The text names type and place, never the data it was about."""
+    """An exception came out of a processor. The text names type and place, never the data it was about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +87,7 @@ class Task:
         self._stopping = False
         self._wake = asyncio.Event()
         self._run: asyncio.Task[None] | None = None
-        self._working = False  # between taking over and letting go: `stop` lets the batch end
-        self._got_to_work = False
-        self._state = TaskState.ASSIGNED
+        self._phase = self._state = TaskState.ASSIGNED
         self._reason = ""
         self._remaining = 0
         self._committed: dict[Partition, int] = {}
@@ -116,7 +114,7 @@ class Task:
             self._inbox.arrived.set()
         if self._run is None:
             return
-        if not self._working:
+        if self._phase is not TaskState.RUNNING:
             self._run.cancel()
         _, late = await asyncio.wait([self._run], timeout=self._options.drain_timeout_ms / 1000)
         if late:
@@ -142,42 +140,46 @@ class Task:
         known = ((each.where, each.highwater) for each in self._inbox.inputs.values())
         return {where: max(0, end - self._committed.get(where, 0)) for where, end in known if end is not None}
 
-    def _enter(self, state: TaskState, reason: str = "") -> None:
+    def _patience(self) -> asyncio.Timeout:
+        return asyncio.timeout(self._options.answer_timeout_ms / 1000)
+
+    def _enter(self, phase: TaskState) -> None:
+        self._phase = phase
+        if not self._failures.stuck_at_work:  # else it stays stuck until it gets past that place
+            self._show(phase)
+
+    def _show(self, state: TaskState, reason: str = "") -> None:
         self._state, self._reason = state, reason
         self._monitor.task_state(self.work.stage.name, self.work.task, state)
 
     async def _attempts(self) -> None:
         while not self._stopping:
-            self._got_to_work = False
             try:
                 await self._attempt()
             except Exception as error:
                 self._monitor.failure(self.work.stage.name, self.work.task)
-                state, reason, pause_s = self._failures.note(error, self._committed, self._got_to_work)
-                self._enter(state, reason)
+                state, reason, pause_s = self._failures.note(error, self._committed, self._phase)
+                self._phase = TaskState.WAITING
+                self._show(state, reason)
                 self._wake.clear()
                 if not self._stopping:
                     await _wait(self._wake, pause_s)
 
     async def _attempt(self) -> None:
-        if not self._failures.stuck_at_work:
-            self._enter(TaskState.FENCING)
-        writer = await self._broker.writer(self.work.transactional_id, self.work.group)
+        self._enter(TaskState.FENCING)
+        async with self._patience():
+            writer = await self._broker.writer(self.work.transactional_id, self.work.group)
         try:
-            if not self._failures.stuck_at_work:
-                self._enter(TaskState.RESTORING)
+            self._enter(TaskState.RESTORING)
             processor = self.work.stage.processor(self.work.task)
             stored = await self._restore(processor)
             inbox = await self._open(stored)
             self._inbox = inbox
             self._source.attach(inbox)
             try:
-                if not self._failures.stuck_at_work:  # else it has to get past that place first
-                    self._enter(TaskState.RUNNING)
-                self._working = self._got_to_work = True
+                self._enter(TaskState.RUNNING)
                 await self._work(processor, inbox, writer)
             finally:
-                self._working = False
                 self._inbox = None
                 self._source.detach(inbox)
         finally:
@@ -188,12 +190,19 @@ class Task:
         stage, task, own = self.work.stage.name, self.work.task, self.work.position_key
         position: bytes | None = None
         async with aclosing(self._broker.restore(self.work.changelog)) as chunks:
-            async for chunk in chunks:
-                for key, value in chunk.records:
-                    if not key.startswith(_POSITION_PREFIX):
-                        processor.restore(key, value)
-                    elif key == own:  # a changelog partition may serve several tasks
-                        position = value
+            while True:
+                async with self._patience():
+                    chunk = await anext(chunks, None)
+                if chunk is None:
+                    break
+                try:
+                    for key, value in chunk.records:
+                        if not key.startswith(_POSITION_PREFIX):
+                            processor.restore(key, value)
+                        elif key == own:  # a changelog partition may serve several tasks
+                            position = value
+                except Exception as error:
+                    raise _failed(error, f"restoring {self.work.changelog[0]}[{self.work.changelog[1]}]") from error
                 self._remaining = chunk.remaining
                 self._monitor.restoring(stage, task, chunk.remaining)
         self._monitor.restoring(stage, task, 0)
@@ -204,7 +213,8 @@ class Task:
 
         The group's offsets are not looked at: they can expire or be reset by hand, and state and position must not part.
         """
-        bounds = await self._source.bounds(self.work.inputs)
+        async with self._patience():
+            bounds = await self._source.bounds(self.work.inputs)
         positions = {}
         for where in self.work.inputs:
             (first, end), position = bounds[where], stored.get(where[0])
@@ -240,14 +250,14 @@ class Task:
             processed_s = now()
             if effects.changelog or effects.outputs or positions != self._committed:
                 self._next_commit_s = began_s + self._options.commit_interval_ms / 1000
-                async with asyncio.timeout(self._options.commit_timeout_ms / 1000):
+                async with self._patience():
                     await writer.commit(self._transaction(effects, positions))
                 self._last_commit_s = now()
             processor.committed(effects)
             self._committed = positions
             self._failures.forget()
             if self._state is not TaskState.RUNNING:
-                self._enter(TaskState.RUNNING)
+                self._show(TaskState.RUNNING)
             counts = Counter(record.topic for record in batch) if len(inbox.inputs) > 1 else {self.work.inputs[0][0]: len(batch)}
             self._monitor.batch(self.work.stage.name, self.work.task, counts, processed_s - began_s, now() - began_s)
 
@@ -289,10 +299,8 @@ class Task:
         try:
             return processor.process(batch, wall_ms)
         except Exception as error:
-            frame = traceback.extract_tb(error.__traceback__)[-1]
-            place = f"{frame.filename}:{frame.lineno} in {frame.name}"
-            records = f"{batch[0].topic}[{batch[0].partition}] from offset {batch[0].offset}" if batch else "timers"
-            raise ProcessorFailed(f"{type(error).__name__} at {place}, on {len(batch)} records: {records}") from error
+            what = f"{len(batch)} records, the first {batch[0].topic}[{batch[0].partition}] offset {batch[0].offset}" if batch else "timers"
+            raise _failed(error, f"processing {what}") from error
 
     def _transaction(self, effects: Effects, positions: dict[Partition, int]) -> Commit:
         position = json.dumps({topic: offset for (topic, _), offset in positions.items()}, separators=(",", ":")).encode()
@@ -315,32 +323,44 @@ class Failures:
         """A batch went through."""
         self._last, self._same, self._row, self.stuck_at_work = (), 0, 0, False
 
-    def note(self, error: Exception, positions: dict[Partition, int], at_work: bool) -> tuple[TaskState, str, float]:
+    def note(self, error: Exception, positions: dict[Partition, int], phase: TaskState) -> tuple[TaskState, str, float]:
         """The state the task is in now, the reason in one line, and the pause in seconds."""
-        options = self._options
-        kind = (type(error), *sorted(positions.items()))
+        options, at_work = self._options, phase is TaskState.RUNNING
+        kind = (type(error), phase, *sorted(positions.items()))
         self._same = self._same + 1 if kind == self._last else 1
         self._last = kind
         self._row += 1
         local = isinstance(error, Refused | TooLate | TryAgain | ProcessorFailed)
-        reason = str(error) if local or isinstance(error, Fenced) else f"{type(error).__name__}: {error}".rstrip(": ")
+        reason = self._reason(error, phase)
         pause_s = min(options.backoff_max_ms, options.backoff_ms * 2 ** min(self._row - 1, 16)) / 1000 * random.uniform(0.5, 1.0)
         if at_work and not local:
             # A commit failed for a reason that lies outside: perhaps this worker was away, and its eviction from the group
             # is on its way to it. It must not fence its successor: pause for longer than a heartbeat takes.
             pause_s = max(pause_s, options.fenced_backoff_ms / 1000 * random.uniform(1.0, 1.5))
-        if isinstance(error, Fenced):
-            log.warning("%s: another worker took the task over (%s); starting afresh unless it was reassigned", self._work.name, reason)
-            return TaskState.WAITING, reason, pause_s
-        if not isinstance(error, Refused | TooLate) and self._same < options.stuck_after:
+        if isinstance(error, Fenced) or not (isinstance(error, Refused | TooLate) or self._same >= options.stuck_after):
             log.warning("%s: %s; starting afresh in %.1f s", self._work.name, reason, pause_s)
             return TaskState.WAITING, reason, pause_s
         self.stuck_at_work = at_work
         now_s = asyncio.get_running_loop().time()
         if now_s - self._logged_s >= _STUCK_LOG_S:
             self._logged_s = now_s
-            log.error("%s is stuck: %s; the batch is not committed, trying again until it can be", self._work.name, reason)
+            log.error("%s is stuck at the same place: %s; trying again until it goes", self._work.name, reason)
         return TaskState.STUCK, reason, pause_s
+
+    def _reason(self, error: Exception, phase: TaskState) -> str:
+        doing = "committing" if phase is TaskState.RUNNING else str(phase)
+        if isinstance(error, Fenced):
+            return f"another worker took the task over ({error})"
+        if isinstance(error, TimeoutError):
+            return f"no answer from the broker within {self._options.answer_timeout_ms} ms while {doing}"
+        if isinstance(error, Refused | TooLate | TryAgain | ProcessorFailed):
+            return str(error)
+        return f"{type(error).__name__}: {error} while {doing}"
+
+
+def _failed(error: Exception, doing: str) -> ProcessorFailed:
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return ProcessorFailed(f"{type(error).__name__} at {frame.filename}:{frame.lineno} in {frame.name}, {doing}")
 
 
 def _due(processor: Processor, wall_ms: int) -> bool:
