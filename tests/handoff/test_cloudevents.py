@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mqlstream.core import outputs
 from mqlstream.handoff.cloudevents import encode, schema_uri
 from mqlstream.handoff.contract import BECAME_MQL, TYPES, HandoffEvent, NotAHandoff, parse
 
@@ -67,6 +68,10 @@ def test_what_is_written_is_read_back(event_type: str, lead: str, time_ms: int, 
         {"type": event_type, "id": "x", "lead_id": lead, "time": time_ms, "data": data}, SOURCE, structured=structured
     )
     assert parse(value, headers) == HandoffEvent(event_type, "x", SOURCE, lead, time_ms, data, schema_uri(event_type))
+
+
+def test_the_contract_names_every_type_that_scoring_puts_out() -> None:
+    assert {outputs.BECAME_MQL, outputs.MQL_WITHDRAWN, outputs.STAGE_CHANGED} <= set(TYPES)
 
 
 def test_an_event_prints_as_the_object_it_was_made_from() -> None:

@@ -1,0 +1,119 @@
+"""`mqlstream subscribe` as a process, on the embedded broker."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import orjson
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from mqlstream.demo.broker import EmbeddedBroker
+from mqlstream.handoff.contract import BECAME_MQL
+from mqlstream.topics import Topics
+from tests.subscriber.handoffs import write
+
+TOPIC = Topics().handoff
+PATIENCE_S = 60
+AS_PRINTED = [
+    {"type": BECAME_MQL, "id": event_id, "lead_id": "ann@acme.example", "time": 1_793_610_000_000, "data": {"cycle": 1}}
+    for event_id in ("one", "two")
+]
+
+
+@pytest.fixture
+def bootstrap() -> Iterator[str]:
+    with EmbeddedBroker([TOPIC]) as broker:
+        asyncio.run(write(broker.bootstrap, TOPIC, "one", "two"))
+        yield broker.bootstrap
+
+
+@contextmanager
+def subscribing(bootstrap: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mqlstream", "subscribe", *arguments],
+        env={**os.environ, "MQLSTREAM_BOOTSTRAP_SERVERS": bootstrap},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def until_lines(file: Path, count: int) -> list[bytes]:
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        lines = file.read_bytes().splitlines() if file.exists() else []
+        if len(lines) >= count:
+            return lines
+        assert time.monotonic() < deadline, lines
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_events_are_printed_as_json_lines_until_a_signal(bootstrap: str, number: signal.Signals, exit_code: int) -> None:
+    with subscribing(bootstrap) as process:
+        assert process.stdout is not None
+        assert [orjson.loads(process.stdout.readline()) for _ in AS_PRINTED] == AS_PRINTED
+        process.send_signal(number)
+        rest, log = process.communicate(timeout=PATIENCE_S)
+        assert (process.returncode, rest) == (exit_code, "")
+        assert "Traceback" not in log
+
+
+def test_a_reader_that_goes_away_ends_it_quietly_and_loses_nothing(bootstrap: str) -> None:
+    with subscribing(bootstrap) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.wait(timeout=PATIENCE_S) == 141
+    with subscribing(bootstrap) as process:
+        assert process.stdout is not None
+        assert [orjson.loads(process.stdout.readline()) for _ in AS_PRINTED] == AS_PRINTED
+
+
+def test_a_program_runs_for_each_event_and_is_tried_again_when_it_fails(bootstrap: str, tmp_path: Path) -> None:
+    tries, got = tmp_path / "tries", tmp_path / "got"
+    script = tmp_path / "tool.sh"
+    script.write_text(f"#!/bin/sh\necho try >> {tries}\n[ $(wc -l < {tries}) -gt 1 ] || exit 1\ncat >> {got}\n")
+    script.chmod(0o755)
+    with subscribing(bootstrap, "--exec", str(script)):
+        lines = until_lines(got, 2)
+    assert [orjson.loads(line) for line in lines] == AS_PRINTED
+    assert tries.read_text() == "try\n" * 3
+
+
+def test_events_given_up_are_kept_with_the_reason(bootstrap: str, tmp_path: Path) -> None:
+    given_up = tmp_path / "given-up.jsonl"
+    with subscribing(bootstrap, "--exec", "false", "--attempts", "2", "--given-up", str(given_up)):
+        lines = [orjson.loads(line) for line in until_lines(given_up, 2)]
+    assert [line["event"] for line in lines] == AS_PRINTED
+    assert {(line["error"], line["attempts"]) for line in lines} == {("false ended with exit code 1", 2)}
+
+
+async def _write_foreign(bootstrap: str) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap)
+    await producer.start()
+    await producer.send_and_wait(TOPIC, b"hello", partition=0)
+    await producer.stop()
+
+
+def test_a_foreign_record_ends_it_with_its_place(bootstrap: str) -> None:
+    asyncio.run(_write_foreign(bootstrap))
+    with subscribing(bootstrap) as process:
+        out, log = process.communicate(timeout=PATIENCE_S)
+    assert [orjson.loads(line) for line in out.splitlines()] == AS_PRINTED
+    assert process.returncode == 1
+    assert log.splitlines()[-1].startswith(f"Error: {TOPIC} partition 0 offset 2 holds no handoff event: ")
+    assert "Traceback" not in log
