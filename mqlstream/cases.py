@@ -6,12 +6,14 @@ for result in run_cases(definition):
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from mqlstream.core.event import Event
+from mqlstream.core.event import ACTIVITY_KINDS, Event
+from mqlstream.core.outputs import Output
 from mqlstream.core.plan import Program
 from mqlstream.definition.compile import compile_program
 from mqlstream.definition.model import Case, Definition
@@ -20,6 +22,7 @@ from mqlstream.ingest.results import Ignored
 from mqlstream.offline import Replay, order_key
 
 LEAD = "test-lead"
+_LONGEST = 80  # characters of what an event says
 _HALF = 0.005 + 1e-9  # values are compared to 2 decimals
 
 
@@ -30,6 +33,13 @@ class CaseResult:
     name: str
     line: int
     failures: tuple[str, ...]
+
+
+class Happened(NamedTuple):
+    """An event that was applied, and what it set off."""
+
+    event: Event
+    outputs: list[Output]
 
 
 def run_cases(definition: Definition) -> list[CaseResult]:
@@ -49,20 +59,21 @@ def _failures(program: Program, case: Case) -> Iterator[str]:
             yield f"the event at {_after(raw['time'] - case.start_ms)} is {what}: {result.reason.value}: {result.detail}"
     accepted.sort(key=lambda pair: pair[0])
     replay = Replay(program)
-    applied = 0
+    happened: list[Happened] = []
     for at_ms, expected in sorted(case.expect, key=lambda pair: pair[0]):
-        while applied < len(accepted) and accepted[applied][1].time <= at_ms:
-            replay.apply(accepted[applied][1])
-            applied += 1
+        while len(happened) < len(accepted) and accepted[len(happened)][1].time <= at_ms:
+            event = accepted[len(happened)][1]
+            happened.append(Happened(event, replay.apply(event)))
         row = next(replay.leads(at_ms, only=LEAD), None)
         unmet = list(_unmet(expected, row or _untouched(program)))
         if unmet:
-            yield "\n".join([f"at {_after(at_ms - case.start_ms)}: {'; '.join(unmet)}", *_timeline(row, case.start_ms)])
+            yield "\n".join([f"at {_after(at_ms - case.start_ms)}: {'; '.join(unmet)}", *_timeline(row, happened, case.start_ms)])
 
 
 def _inputs(case: Case) -> Iterator[Mapping[str, Any]]:
     if case.lead:
-        profile = {"id": "lead", "source": "test", "kind": "profile", "time": case.start_ms, "lead_id": LEAD, "attributes": dict(case.lead)}
+        # Its source sorts before any word: what the lead is, is known before the first event of the same moment.
+        profile = {"id": "lead", "source": "!", "kind": "profile", "time": case.start_ms, "lead_id": LEAD, "attributes": dict(case.lead)}
         # An address among the attributes is the lead's address: email_domain and email_kind come from it.
         yield {**profile, "email": case.lead["email"]} if "email" in case.lead else profile
     for _, event in case.events:
@@ -89,18 +100,47 @@ def _unmet(expected: Mapping[str, Any], row: Mapping[str, Any]) -> Iterator[str]
             yield f"{name}: got {row['score'][name]:.2f}, expected {wanted:.2f}"
 
 
-def _timeline(row: Mapping[str, Any] | None, start_ms: int) -> Iterator[str]:
-    """What counts at that moment, in the order it happened."""
+def _timeline(row: Mapping[str, Any] | None, happened: Sequence[Happened], start_ms: int) -> Iterator[str]:
+    """The lead's life up to that moment: every event in order, what it is worth now, and what it set off."""
     if row is None:
         yield "    nothing has happened by then"
         return
     score = ", ".join(f"{name} {value:.2f}" for name, value in row["score"].items())
     yield f"    stage {row['stage']}, cycle {row['cycle']}, {score}"
-    for each in sorted(row["contributions"], key=lambda contribution: contribution["time"]):
-        when = _after(each["time"] - start_ms) if each["event_id"] else "standing"
-        yield f"    {when:>9}  {each['points']:+.2f}  {each['rule']} (awarded {each['awarded']:g})"
+    for event, outputs in happened:
+        own = [each for each in row["contributions"] if (each["source"], each["event_id"]) == (event.source, event.id)]
+        worth = ", ".join(map(_worth, own)) or ("no points" if event.kind in ACTIVITY_KINDS else "")
+        yield f"    {_after(event.time - start_ms):>9}  {event.kind} {_said(event)}  {worth}".rstrip()
+        for output in outputs:
+            yield f"    {'':>9}  {_set_off(output)}"
+    for each in row["contributions"]:
+        if each["event_id"] is None:
+            yield f"    {'standing':>9}  {_worth(each)}"
     for clip in row.get("clipped", ()):
         yield f"    clipped: {clip['scope']} {clip['name']} adds up to {clip['sum']:.2f}, {clip['counted']:.2f} count"
+
+
+def _worth(contribution: Mapping[str, Any]) -> str:
+    points, awarded = contribution["points"], contribution["awarded"]
+    return f"{points:+.2f} {contribution['rule']}" + (f" (of {awarded:g})" if abs(points - awarded) > _HALF else "")
+
+
+def _said(event: Event) -> str:
+    """What the event says, in one short line."""
+    fields = {**event.body, **(event.attributes or {})}
+    shown = {name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for name, value in fields.items()}
+    text = " ".join(f"{name}={value}" for name, value in shown.items())
+    text += " (machine)" if event.machine else ""
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
+
+
+def _set_off(output: Output) -> str:
+    """An output event in words: ``-> became_mql, cycle 1``."""
+    name = output["type"].removeprefix("mqlstream.").split(".")[-2]
+    data = output["data"]
+    to = f" to {data['to']}" if "to" in data else ""
+    reason = f": {data['reason']}" if "reason" in data else ""
+    return f"-> {name}{to}, cycle {data['cycle']}{reason}" if "cycle" in data else f"-> {name}{to}{reason}"
 
 
 def _after(elapsed_ms: int) -> str:

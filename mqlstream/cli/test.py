@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from mqlstream.cases import run_cases
+from mqlstream.cases import CaseResult, run_cases
 from mqlstream.cli.output import FORMATS, emit
 from mqlstream.definition import load
 from mqlstream.errors import CheckFailed
@@ -26,9 +26,12 @@ def command(files: Sequence[Path], format_: str) -> None:
     Example:
       mqlstream test config/b2b-default.yaml
     """
-    results = [
-        (path, result) for path in files for result in run_cases(load(path, warn=lambda finding: click.echo(str(finding), err=True)))
-    ]
+    results: list[tuple[Path, CaseResult]] = []
+    for path in files:
+        found = run_cases(load(path, warn=lambda finding: click.echo(str(finding), err=True)))
+        results += [(path, result) for result in found]
+        if not found:
+            click.echo(f"{path}: has no tests", err=True)
     if format_ == "text":
         for path, result in results:
             click.echo(f"{'FAILED' if result.failures else 'ok'}  {path}:{result.line}  {result.name}")
@@ -38,5 +41,9 @@ def command(files: Sequence[Path], format_: str) -> None:
         emit([{"file": str(path), "passed": not result.failures, **asdict(result)} for path, result in results], format_)
     failed = sum(bool(result.failures) for _, result in results)
     if failed:
-        raise CheckFailed(f"{failed} of {len(results)} tests failed")
-    click.echo(f"{len(results)} tests passed", err=True)
+        raise CheckFailed(f"{failed} of {_count(len(results))} failed")
+    click.echo(f"{_count(len(results))} passed", err=True)
+
+
+def _count(tests: int) -> str:
+    return "1 test" if tests == 1 else f"{tests} tests"

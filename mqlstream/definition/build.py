@@ -204,10 +204,10 @@ def _case(case: Obj) -> model.Case:
 
 
 def _event(event: Obj, start_ms: int, number: int) -> tuple[int, dict[str, Any]]:
-    """The canonical input object; the lead's id is left to whoever runs the case."""
+    """The canonical input object; the lead's id is left to whoever runs the case. Events of one moment keep the file's order."""
     kind = next(kind for kind in KINDS if kind in event.values)
     time = start_ms + event.get("at")
-    return time, {"id": f"event-{number}", "source": "test", **event.get(kind).values, "kind": kind, "time": time}
+    return time, {"id": f"event-{number:05}", "source": "test", **event.get(kind).values, "kind": kind, "time": time}
 
 
 def _expectation(one: Obj, start_ms: int) -> tuple[int, dict[str, Any]]:

@@ -215,7 +215,7 @@ def test_a_test_has_events_and_expectations_at_their_times() -> None:
     start = ms("2026-11-02T09:00:00+00:00")
     assert (case.name, case.start_ms, case.lead, case.line) == ("a", start, {"title": "VP"}, 4)
     assert case.events == (
-        (start, {"id": "event-1", "source": "test", "kind": "web_visit", "time": start, "path": "/a"}),
+        (start, {"id": "event-00001", "source": "test", "kind": "web_visit", "time": start, "path": "/a"}),
         (
             start + HOUR_MS,
             {"id": "mine", "source": "test", "kind": "form_fill", "time": start + HOUR_MS, "form": "demo", "fields": {"a": [1]}},

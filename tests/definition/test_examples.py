@@ -1,0 +1,131 @@
+"""The definitions we ship: each lints clean, its own tests pass, and every number in it is shown by one of them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mqlstream.cases import run_cases
+from mqlstream.definition import load
+from mqlstream.definition.lint import lint
+from mqlstream.definition.model import Bounds, Definition, Fit, Rule
+from tests.definition.test_lint import CONFIG
+
+FILES = sorted(path for path in CONFIG.rglob("*.yaml") if path.read_text().partition("\ndefinition: ")[1])
+
+
+def names() -> list[Any]:
+    return [pytest.param(path, id=path.stem) for path in FILES]
+
+
+def failed(definition: Definition) -> list[str]:
+    return [f"{result.name}: {failure}" for result in run_cases(definition) for failure in result.failures]
+
+
+def test_the_examples_are_found() -> None:
+    assert {path.stem for path in FILES} == {
+        "account-engagement-defaults",
+        "b2b-default",
+        "eloqua-matrix",
+        "gitlab-handbook",
+        "hubspot-like",
+    }
+
+
+@pytest.mark.parametrize("path", names())
+def test_a_definition_has_no_findings(path: Path) -> None:
+    assert [str(finding) for finding in lint(path)] == []
+
+
+@pytest.mark.parametrize("path", names())
+def test_the_tests_of_a_definition_pass(path: Path) -> None:
+    assert failed(load(path)) == []
+
+
+@pytest.mark.parametrize("path", names())
+def test_a_definition_tells_people_what_it_is(path: Path) -> None:
+    assert path.read_text().startswith("# ")
+    definition = load(path)
+    assert definition.description
+    assert all(part.label != part.id for part in (*definition.rules, *definition.fit, *definition.inactivity))
+
+
+def test_the_command_line_says_the_same_of_all_of_them() -> None:
+    for arguments in (["lint", "--strict"], ["test"]):
+        done = subprocess.run([sys.executable, "-m", "mqlstream", *arguments, *FILES], capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def changed_rules(definition: Definition) -> Iterator[tuple[str, Definition]]:
+    for place, rule in enumerate(definition.rules):
+        for what, other in changes_of_rule(rule):
+            yield f"{rule.id}: {what}", replace(definition, rules=(*definition.rules[:place], other, *definition.rules[place + 1 :]))
+
+
+def changes_of_rule(rule: Rule) -> Iterator[tuple[str, Rule]]:
+    if rule.points is not None:
+        yield "points", replace(rule, points=rule.points + 1)
+    for number, tier in enumerate(rule.tiers):
+        tiers = (*rule.tiers[:number], replace(tier, points=tier.points + 10), *rule.tiers[number + 1 :])
+        yield f"tier {number + 1}", replace(rule, tiers=tiers)
+    if rule.set is not None:
+        yield "set", replace(rule, set={name: value + 1 for name, value in rule.set.items()})
+    if rule.limit is not None:
+        yield "limit", replace(rule, limit=None)
+    if rule.decay is not None:
+        yield "decay", replace(rule, decay=None)
+    if rule.count is not None:
+        yield "count", replace(rule, count=replace(rule.count, at_least=rule.count.at_least + 1))
+
+
+def changed_fit(definition: Definition) -> Iterator[tuple[str, Definition]]:
+    for place, fit in enumerate(definition.fit):
+        for number, case in enumerate(fit.cases):
+            cases = (*fit.cases[:number], replace(case, points=case.points + 10), *fit.cases[number + 1 :])
+            other: Fit = replace(fit, cases=cases)
+            yield f"{fit.id}: case {number + 1}", replace(definition, fit=(*definition.fit[:place], other, *definition.fit[place + 1 :]))
+
+
+def changed_bounds(definition: Definition) -> Iterator[tuple[str, Definition]]:
+    def moved(bounds: Bounds) -> Iterator[tuple[str, Bounds]]:
+        if bounds.cap is not None:
+            yield "cap", replace(bounds, cap=bounds.cap + 1)
+        if bounds.floor is not None:
+            yield "floor", replace(bounds, floor=bounds.floor - 1)
+
+    for name, bounds in definition.dimensions.items():
+        for what, other in moved(bounds):
+            yield f"{name}: {what}", replace(definition, dimensions={**definition.dimensions, name: other})
+    for name, group in definition.groups.items():
+        for what, other in moved(group.bounds):
+            yield f"{name}: {what}", replace(definition, groups={**definition.groups, name: replace(group, bounds=other)})
+    for what, other in moved(definition.total):
+        yield f"total: {what}", replace(definition, total=other)
+
+
+def changed_life(definition: Definition) -> Iterator[tuple[str, Definition]]:
+    for entry in definition.inactivity:
+        yield f"{entry.id}: points", replace(definition, inactivity=(replace(entry, points=entry.points - 1),))
+        yield f"{entry.id}: every", replace(definition, inactivity=(replace(entry, every_ms=None),))
+    for section in ("disqualify", "freeze"):
+        conditions = getattr(definition, section)
+        for place, condition in enumerate(conditions):
+            rest = (*conditions[:place], *conditions[place + 1 :])
+            yield f"{section}: {condition.id}", replace(definition, **{section: rest})
+    for rule in definition.qualify.fast_track:
+        others = tuple(one for one in definition.qualify.fast_track if one != rule)
+        yield f"fast_track: {rule}", replace(definition, qualify=replace(definition.qualify, fast_track=others))
+
+
+@pytest.mark.parametrize("path", names())
+def test_no_number_can_change_without_a_test_that_fails(path: Path) -> None:
+    definition = load(path)
+    changes = [change for kind in (changed_rules, changed_fit, changed_bounds, changed_life) for change in kind(definition)]
+    assert len(changes) > 10
+    assert [what for what, other in changes if not failed(other)] == []
