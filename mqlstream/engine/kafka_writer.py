@@ -195,7 +195,6 @@ class KafkaWriter:
         raise Refused(f"{topic}[{partition}] refuses {what}: {type(error).__name__}; see the topic's max.message.bytes") from error
 
 
-
 def _seen(future: asyncio.Future[Any]) -> None:
     """Or the event loop would complain of a failure that nobody asked for, as after a timeout."""
     if not future.cancelled():
