@@ -1,0 +1,183 @@
+"""Whether what an installation wrote is what its input calls for: nothing missing, nothing twice, nothing else.
+
+Two steps, each exact. Every input record is one record of lead-events, one dead letter, or rightly nothing. And the leads'
+states and the handoffs are what the events of lead-events lead to, each read once, in the order in which they stand there.
+What must hold whatever that order is in `tests.kafka.history`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mqlstream import offline, wire
+from mqlstream.core.event import Event
+from mqlstream.core.lead import LeadState
+from mqlstream.core.packing import unpack
+from mqlstream.core.plan import Program
+from mqlstream.core.step import step
+from mqlstream.core.table import LeadTable
+from mqlstream.handoff.contract import BECAME_MQL, parse
+from mqlstream.ingest.canonical import canonical
+from mqlstream.ingest.results import Rejected
+from mqlstream.stages.score import LAYOUT_KEY
+from tests.kafka.installation import SHAPE, Installation, Stored
+from tests.kafka.traffic import Json
+
+TOLERANCE = 1e-6
+_ENGINE_KEY = b"\x00"  # first byte of the changelog's records that are no leads
+
+Place = tuple[str, int, int]  # topic, partition, offset
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What an installation wrote: events as scored, in order within a partition; the last state of each lead; handoffs by id."""
+
+    events: list[Event]
+    states: Mapping[str, LeadState]
+    handoffs: Mapping[str, Json]
+
+    def mqls(self, definition: str) -> dict[str, Json]:
+        """The `became_mql` of each lead under a definition that hands off once."""
+        found: dict[str, Json] = {}
+        for event in self.handoffs.values():
+            if event["type"] == BECAME_MQL and event["data"]["definition"]["id"] == definition:
+                assert event["lead_id"] not in found, f"{event['lead_id']} was handed off twice"
+                found[event["lead_id"]] = event
+        return found
+
+
+def program_of(paths: Sequence[Path]) -> Program:
+    """The definitions, compiled as workers do."""
+    return offline.compile_texts(texts(paths), SHAPE)
+
+
+def texts(paths: Sequence[Path]) -> list[str]:
+    return [path.read_text(encoding="utf-8") for path in paths]
+
+
+def written(installation: Installation) -> Written:
+    """Read everything back, read-committed. No handoff may be there twice."""
+    topics = installation.topics
+    events = [wire.decode(record.value or b"") for record in installation.read(topics.lead_events)]
+    handoffs: dict[str, Json] = {}
+    for record in installation.read(topics.handoff):
+        event = parse(record.value, record.headers).as_json()
+        assert event["id"] not in handoffs, f"{event['type']} {event['id']} is in the topic twice"
+        assert record.key == event["lead_id"].encode()
+        handoffs[event["id"]] = event
+    return Written(events, states(installation), handoffs)
+
+
+def states(installation: Installation) -> dict[str, LeadState]:
+    """The last state of each lead in the changelog."""
+    last: dict[str, bytes] = {}
+    layouts = set()
+    for record in installation.read(installation.topics.lead_state):
+        assert record.key is not None
+        if record.key.startswith(LAYOUT_KEY):
+            layouts.add(record.value)
+        elif not record.key.startswith(_ENGINE_KEY):
+            assert record.value is not None
+            last[record.key.decode()] = record.value
+    assert len(layouts) == 1, "one definition file, one layout of the ledgers"
+    return {lead: unpack(packed) for lead, packed in last.items()}
+
+
+def check_ingest(installation: Installation) -> tuple[int, int]:
+    """Every input record became what it should, once. Returns how many became events and how many dead letters."""
+    topics = installation.topics
+    expected: Counter[bytes] = Counter()
+    refused: dict[Place, tuple[str, Stored]] = {}
+    for topic in topics.inputs:
+        for record in installation.stream(topic):
+            result = canonical(record.value, kind=topics.kinds[topic], source=topic, record_ms=record.timestamp)
+            if isinstance(result, Event):
+                expected[wire.encode(result)] += 1
+            elif isinstance(result, Rejected):
+                refused[record[:3]] = (result.reason.value, record)
+    got = Counter(record.value or b"" for record in installation.stream(topics.lead_events))
+    assert sum(got.values()) == sum(expected.values()), "events lost or repeated on the way to lead-events"
+    assert got == expected
+    check_dead_letters(installation, refused)
+    return sum(expected.values()), len(refused)
+
+
+def check_dead_letters(installation: Installation, refused: Mapping[Place, tuple[str, Stored]]) -> None:
+    """Each refused record is in the dead letters once: as it came, and with the reason."""
+    seen = set()
+    for letter in installation.stream(installation.topics.dead_letters):
+        headers = dict(letter.headers)
+        where = (
+            headers["__connect.errors.topic"].decode(),
+            int(headers["__connect.errors.partition"]),
+            int(headers["__connect.errors.offset"]),
+        )
+        assert where in refused, f"{where} is in the dead letters and should not be: {headers}"
+        assert where not in seen, f"{where} is in the dead letters twice"
+        seen.add(where)
+        reason, record = refused[where]
+        assert headers["mqlstream.reason"].decode() == reason, where
+        assert (letter.key, letter.value) == (record.key, record.value), where
+        assert letter.headers[: len(record.headers)] == record.headers, where
+    assert seen == refused.keys(), f"{len(refused.keys() - seen)} dead letters are missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What the events of lead-events lead to, in that order. ``opened``: how many of the lead's events the handoff had behind it."""
+
+    states: Mapping[str, LeadState]
+    handoffs: Mapping[str, Json]
+    arrivals: Mapping[str, list[Event]]
+    opened: Mapping[tuple[str, str], int]  # definition, lead
+
+
+def story_of(events: Iterable[Event], program: Program) -> Story:
+    """Apply each event once."""
+    table = LeadTable(program)
+    table.settle_layout()
+    handoffs: dict[str, Json] = {}
+    arrivals: dict[str, list[Event]] = defaultdict(list)
+    opened: dict[tuple[str, str], int] = {}
+    for event in events:
+        arrivals[event.lead].append(event)
+        for output in step(program, table.open(event.lead), event).outputs:
+            handoffs[output["id"]] = output
+            if output["type"] == BECAME_MQL:
+                opened[output["data"]["definition"]["id"], event.lead] = len(arrivals[event.lead])
+    states = {lead: unpack(packed) for lead, packed in table.packed_changes()}
+    return Story(states, handoffs, arrivals, opened)
+
+
+def check_against_story(found: Written, story: Story) -> None:
+    """States and handoffs are the story's, in every detail."""
+    assert found.states.keys() == story.states.keys()
+    for lead, state in story.states.items():
+        assert found.states[lead] == state, f"the state of {lead} differs"
+    missing = story.handoffs.keys() - found.handoffs.keys()
+    surplus = found.handoffs.keys() - story.handoffs.keys()
+    assert not missing and not surplus, f"{len(missing)} handoffs missing, {len(surplus)} too many"
+    for event_id, output in story.handoffs.items():
+        assert_alike(found.handoffs[event_id], output, event_id)
+
+
+def assert_alike(got: Any, expected: Any, where: str) -> None:
+    """The same data; numbers may differ by the tolerance, for sums are taken in another order after a restart."""
+    if isinstance(expected, Mapping):
+        assert isinstance(got, Mapping) and got.keys() == expected.keys(), where
+        for name, value in expected.items():
+            assert_alike(got[name], value, f"{where} {name}")
+    elif isinstance(expected, list | tuple):
+        assert len(got) == len(expected), where
+        for mine, its in zip(got, expected, strict=True):
+            assert_alike(mine, its, where)
+    elif isinstance(expected, float):
+        assert math.isclose(got, expected, rel_tol=0, abs_tol=TOLERANCE), f"{where}: got {got}, expected {expected}"
+    else:
+        assert got == expected, where
