@@ -90,7 +90,7 @@ def _unmet(expected: Mapping[str, Any], row: Mapping[str, Any]) -> Iterator[str]
     for name, wanted in expected.items():
         if name in ("stage", "cycle", "grade"):
             if row[name] != wanted:
-                yield f"{name}: got {row[name]}, expected {wanted}"
+                yield f"{name}: got {_shown(row[name])}, expected {_shown(wanted)}"
         elif name == "contributions":
             for rule, points in wanted.items():
                 got = sum(each["points"] for each in row["contributions"] if each["rule"] == rule)
@@ -118,6 +118,10 @@ def _timeline(row: Mapping[str, Any] | None, happened: Sequence[Happened], start
             yield f"    {'standing':>9}  {_worth(each)}"
     for clip in row.get("clipped", ()):
         yield f"    clipped: {clip['scope']} {clip['name']} adds up to {clip['sum']:.2f}, {clip['counted']:.2f} count"
+
+
+def _shown(value: str | int) -> str:
+    return "none" if value == "" else str(value)  # a lead without a grade
 
 
 def _worth(contribution: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from mqlstream.cases import run_cases
-from mqlstream.definition import load
+from mqlstream.definition import load, parse_text
 from mqlstream.definition.lint import lint
 from mqlstream.definition.model import Bounds, Definition, Fit, Rule
 from tests.definition.test_lint import CONFIG
@@ -129,3 +129,87 @@ def test_no_number_can_change_without_a_test_that_fails(path: Path) -> None:
     changes = [change for kind in (changed_rules, changed_fit, changed_bounds, changed_life) for change in kind(definition)]
     assert len(changes) > 10
     assert [what for what, other in changes if not failed(other)] == []
+
+
+BROKEN = """\
+definition: broken
+version: 1
+dimensions: {engagement: {cap: 40}}
+rules:
+  - {id: pricing-visit, on: web_visit, where: {path: {prefix: /pricing}}, points: 25, decay: {half_life: 14d}}
+  - {id: demo-request, on: form_fill, where: {form: demo}, points: 30}
+fit: [{id: decides, where: {title: {words_any: [vp]}}, points: 20}]
+disqualify: [{id: competitor, where: {email_domain: rival.example}}]
+qualify: {threshold: {total: 60}}
+tests:
+  - name: a life that shows it all
+    start: 2026-11-02T09:00:00Z
+    lead: {title: VP Marketing}
+    events:
+      - {at: 0h, web_visit: {path: /pricing, duration_seconds: 40}}
+      - {at: 30m, form_fill: {form: demmo, fields: {name: Ann, note: a long text that does not fit into one line of a timeline}}}
+      - {at: 1h, form_fill: {form: demo}}
+      - {at: 1h, web_visit: {path: /pricing, machine: true}}
+      - {at: 14d, profile: {email: ann@rival.example, attributes: {}}}
+    expect:
+      - {at: 14d, stage: mql, cycle: 2}
+      - {at: 10m, total: 44.99}
+      - {at: 30m, total: 45, grade: A1}
+      - {at: 1h, stage: lead, engagement: 55, contributions: {demo-request: 50}}
+  - name: an event that ingest refuses
+    start: 2026-11-02T09:00:00Z
+    events: [{at: 90s, email_click: {action: opened}}]
+    expect: [{at: 1h, total: 5}]
+  - name: one that holds
+    start: 2026-11-02T09:00:00Z
+    expect: [{at: 1h, total: 0, stage: lead, cycle: 0, grade: "", engagement: 0, contributions: {demo-request: 0}}]
+"""
+
+AT_HALF_AN_HOUR = """\
+at 30m: total: got 44.97, expected 45.00; grade: got none, expected A1
+    stage lead, cycle 0, total 44.97, engagement 24.97, fit 20.00
+           0h  profile title=VP Marketing
+           0h  web_visit path=/pricing duration_seconds=40  +24.97 pricing-visit (of 25)
+          30m  form_fill form=demmo fields={"name": "Ann", "note": "a long text that does not fit into...  no points
+     standing  +20.00 decides"""
+
+AT_ONE_HOUR = """\
+at 1h: stage: got mql, expected lead; contributions of demo-request: got 30.00, expected 50.00; engagement: got 40.00, expected 55.00
+    stage mql, cycle 1, total 60.00, engagement 40.00, fit 20.00
+           0h  profile title=VP Marketing
+           0h  web_visit path=/pricing duration_seconds=40  +24.95 pricing-visit (of 25)
+          30m  form_fill form=demmo fields={"name": "Ann", "note": "a long text that does not fit into...  no points
+           1h  form_fill form=demo  +30.00 demo-request
+               -> became_mql, cycle 1
+           1h  web_visit path=/pricing (machine)  no points
+     standing  +20.00 decides
+    clipped: dimension engagement adds up to 54.95, 40.00 count"""
+
+AT_TWO_WEEKS = """\
+at 14d: stage: got disqualified, expected mql; cycle: got 1, expected 2
+    stage disqualified, cycle 1, total 60.00, engagement 40.00, fit 20.00
+           0h  profile title=VP Marketing
+           0h  web_visit path=/pricing duration_seconds=40  +12.50 pricing-visit (of 25)
+          30m  form_fill form=demmo fields={"name": "Ann", "note": "a long text that does not fit into...  no points
+           1h  form_fill form=demo  +30.00 demo-request
+               -> became_mql, cycle 1
+           1h  web_visit path=/pricing (machine)  no points
+          14d  profile
+               -> mql_withdrawn, cycle 1: competitor
+     standing  +20.00 decides
+    clipped: dimension engagement adds up to 42.50, 40.00 count"""
+
+REFUSED = (
+    'the event at 90s is refused: bad_field: action: got "opened", expected one of '
+    "delivered open click reply unsubscribe bounce complaint (did you mean open?)"
+)
+
+
+def test_an_unmet_expectation_shows_what_was_expected_and_got_and_the_life_of_the_lead_until_then() -> None:
+    definition, _ = parse_text(BROKEN, "broken.yaml")
+    assert definition is not None
+    whole, refused, sound = run_cases(definition)
+    assert (whole.name, whole.line) == ("a life that shows it all", 11)
+    assert whole.failures == (AT_HALF_AN_HOUR, AT_ONE_HOUR, AT_TWO_WEEKS)
+    assert refused.failures == (REFUSED, "at 1h: total: got 0.00, expected 5.00\n    nothing has happened by then")
+    assert sound.failures == ()
