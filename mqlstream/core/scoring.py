@@ -87,7 +87,7 @@ def standings(plan: Plan, lead: Lead, tally: Tally, attributes: Attributes, open
             if points is not None:
                 yield Standing(rule.id, rule.label, rule.intent, rule.node, points)
     for gaps in tally.gaps:
-        reset_at = tally.resets[gaps.plan.dimension].time if gaps.plan.dimension in tally.resets else NEVER
+        reset_at = tally.resets[gaps.plan.dimension].entry.time if gaps.plan.dimension in tally.resets else NEVER
         newest = lead.newest_activity(gaps.plan.key, tally.at)
         points = gaps.points(lead.state.first_seen, newest, tally.at, plan.horizon_days, reset_at, attributes)
         if points is not None:

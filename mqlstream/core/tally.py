@@ -16,7 +16,8 @@ from mqlstream.core.event import DAY_MS
 from mqlstream.core.inactivity import Gaps, InactivityPlan
 from mqlstream.core.lead import MACHINE, Entry
 from mqlstream.core.ledger import Ledger
-from mqlstream.core.plan import Candidate, Plan, RulePlan
+from mqlstream.core.limits import Chain
+from mqlstream.core.plan import Candidate, LimitPlan, Plan, RulePlan
 from mqlstream.core.values import identity
 
 
@@ -27,10 +28,10 @@ class Award(NamedTuple):
 
 
 class Reset(NamedTuple):
-    """A dimension that a `set` rule made start again: from ``value``, at ``time``."""
+    """A dimension that a `set` rule made start again: from ``value``, up to and including ``entry``."""
 
     value: float
-    time: int
+    entry: Entry
     rule: RulePlan
 
 
@@ -96,12 +97,14 @@ class Tally:
         return tally
 
     def make_room(self, as_of: int) -> bool:
-        """Take the oldest entry out of a full ledger's sums, when nothing else hangs on it; if not, the tally is to be made again."""
+        """Let the oldest entry of a full ledger go; False when too much hangs on it, and the tally is to be made again."""
         if as_of >= self.good_until:
             return False
         oldest = self.counted[0]
-        matched = self._matched(oldest)
-        if self.resets or not all(candidate.quick for candidate in matched):
+        matched = [candidate.rule for candidate in self._matched(oldest)]
+        if any(rule.count or rule.set is not None or rule.fast for rule in matched):
+            return False
+        if any(reset.entry is oldest for reset in self.resets.values()):
             return False
         del self.counted[0]
         for gaps in self.gaps:
@@ -109,10 +112,34 @@ class Tally:
                 gaps.drop_first()
         if self.counted:
             self.good_until = (self.counted[0].time // DAY_MS + self.plan.horizon_days) * DAY_MS
-        lanes = self.plan.lanes
-        for candidate in matched:
-            self.sums[candidate.lane] -= lanes[candidate.lane].worth(candidate.points, self.at - oldest.time)
+        for rule in matched:
+            self._let_go(rule, oldest)
         return True
+
+    def _let_go(self, rule: RulePlan, oldest: Entry) -> None:
+        """Take what the oldest entry was awarded by a rule out of the sums; its limit may now award another instead."""
+        gone: list[Entry] = [oldest]
+        come: list[Entry] = []
+        reset = self.resets.get(rule.dimension)
+        if rule.tiers:
+            if reset is None:  # else it was forgotten with all that came before the reset
+                del self.tiers[rule.index][0]
+            return
+        if rule.limit:
+            key = (rule.index, _value(rule.limit_by, oldest))
+            chain: Chain = self._windows[key]
+            gone, come = chain.drop_first()
+            if not chain:
+                del self._windows[key]
+        for entries, sign in ((gone, -1.0), (come, 1.0)):
+            for entry in entries:
+                if reset is None or self._is_after(entry, reset):
+                    self._add(rule.lane, sign * _points(rule, entry), entry, rule)
+
+    def _is_after(self, entry: Entry, reset: Reset) -> bool:
+        if entry.time != reset.entry.time:
+            return entry.time > reset.entry.time
+        return entry in self.counted and self.counted.index(entry) > self.counted.index(reset.entry)
 
     def feed(self, entry: Entry) -> None:
         """Count the entry that comes next in order."""
@@ -214,19 +241,12 @@ class Tally:
             return
         if rule.count and not self._reached(rule, entry):
             return
-        if rule.limit and not self._has_room(rule, entry):
+        if rule.limit and not self._chain(rule, rule.limit, entry).add(entry):
             return
-        if len(self._windows) > 2 * self.plan.ledger:
-            self.good_until = 0  # windows of values not seen again: made again, only the live ones come back
-        points = rule.points
-        if rule.points_from and rule.points_field is not None:
-            value = entry.values[rule.points_field[entry.kind]]
-            given = isinstance(value, int | float) and not isinstance(value, bool)
-            points = min(max(float(value), rule.points_from.low), rule.points_from.high) if given else 0.0
         if rule.fast:
             self.awarded[rule.index] = max(entry.seq, self.awarded.get(rule.index, 0))
             self.potential = inf
-        self._add(rule.lane, points, entry, rule)
+        self._add(rule.lane, _points(rule, entry), entry, rule)
 
     def _reached(self, rule: RulePlan, entry: Entry) -> bool:
         """`count`: whether this match is the Nth or later within the window that ends with it."""
@@ -239,26 +259,12 @@ class Tally:
             return len(times) >= rule.count.at_least
         return len({value for _, value in times if value is not None}) >= rule.count.at_least
 
-    def _has_room(self, rule: RulePlan, entry: Entry) -> bool:
-        """`limit`: whether the window or calendar unit has room for this award; takes it if so."""
-        limit = rule.limit
-        assert limit is not None
-        key = (rule.index, "limit", _value(rule.limit_by, entry))
-        if limit.per_ms is None:
-            unit = limit.unit(entry.time) if limit.unit else None
-            held = self._windows.get(key)
-            if held is None or held[0] != unit:
-                self._windows[key] = (unit, 1)
-                return True
-            self._windows[key] = (unit, held[1] + 1)
-            return bool(held[1] < limit.count)
-        times: deque[int] = self._windows.setdefault(key, deque())
-        while times and times[0] <= entry.time - limit.per_ms:
-            times.popleft()
-        if len(times) >= limit.count:
-            return False
-        times.append(entry.time)
-        return True
+    def _chain(self, rule: RulePlan, limit: LimitPlan, entry: Entry) -> Chain:
+        key = (rule.index, _value(rule.limit_by, entry))
+        chain: Chain | None = self._windows.get(key)
+        if chain is None:
+            chain = self._windows[key] = Chain(limit)
+        return chain
 
     def _reset(self, rules: list[RulePlan], entry: Entry) -> None:
         """`set`: dimensions start again from a value; what their rules were awarded so far counts no more."""
@@ -268,7 +274,7 @@ class Tally:
                 if dimension in fresh:
                     continue  # of several rules that match one event the first listed sets the dimension
                 fresh.add(dimension)
-                self.resets[dimension] = Reset(value, entry.time, rule)
+                self.resets[dimension] = Reset(value, entry, rule)
                 self.potential += max(value, 0.0)
         for index, lane in enumerate(self.plan.lanes):
             if lane.dimension in fresh:
@@ -304,6 +310,15 @@ def countable(plan: Plan, ledger: Ledger, as_of: int) -> list[Entry]:
     low = bisect_right(entries, first_ms - 1, key=_time) if entries and entries[0].time < first_ms else 0
     high = bisect_right(entries, as_of, key=_time) if entries and entries[-1].time > as_of else len(entries)
     return entries[max(low, high - plan.ledger) : high]
+
+
+def _points(rule: RulePlan, entry: Entry) -> float:
+    """What an event is awarded by a rule: its points, or those it brings along."""
+    if rule.points_from is None or rule.points_field is None:
+        return rule.points
+    value = entry.values[rule.points_field[entry.kind]]
+    given = isinstance(value, int | float) and not isinstance(value, bool)
+    return min(max(float(value), rule.points_from.low), rule.points_from.high) if given else 0.0
 
 
 def _value(places: Any, entry: Entry) -> str | None:
