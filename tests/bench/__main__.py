@@ -11,6 +11,7 @@ import asyncio
 import json
 import os
 import platform
+import resource
 import statistics
 import subprocess
 import sys
@@ -64,7 +65,7 @@ def throughput(bootstrap: str, options: argparse.Namespace) -> None:
         for name, run in systems.items():
             rates[name].append(_report(name, run(number), expected))
     ours, theirs = (statistics.median(rates[name]) for name in systems)
-    print(f"\nmedian of {options.runs}: mqlstream {ours:,.0f} events/s, Kafka Streams {theirs:,.0f} events/s, ratio {ours / theirs:.2f}")
+    print(f"\nmedians of {options.runs}: mqlstream {ours:,.0f} events/s, Kafka Streams {theirs:,.0f} events/s, ratio {ours / theirs:.2f}")
     if options.peers:
         print("\nThe same work elsewhere, once each, at least once:", flush=True)
         _report(
@@ -86,7 +87,9 @@ def end_to_end(bootstrap: str, options: argparse.Namespace) -> None:
 def _report(name: str, run: Run, expected: int) -> float:
     rate = run["events"] / run["seconds"]
     more = f", {run['task_failures']} task failures" if run.get("task_failures") else ""
-    print(f"  {name:42} {rate:>9,.0f} events/s   {run['signals']:,} of {expected:,} signals{more}", flush=True)
+    print(
+        f"  {name:42} {rate:>9,.0f} events/s   {run['cpu_s']:5.1f} s of CPU   {run['signals']:,} of {expected:,} signals{more}", flush=True
+    )
     return float(rate)
 
 
@@ -125,6 +128,7 @@ def _quix() -> str:
 
 
 def _last_line(command: list[str], settings: dict[str, str] | None = None) -> Run:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     run = subprocess.run(
         command,
         cwd=ROOT,
@@ -139,8 +143,9 @@ def _last_line(command: list[str], settings: dict[str, str] | None = None) -> Ru
     if not lines:
         sys.exit(f"{' '.join(command)} ended with exit code {run.returncode} and no result:\n{run.stderr[-2000:]}")
     time.sleep(1)  # for the broker to become quiet
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     result: Run = json.loads(lines[-1])
-    return result
+    return result | {"cpu_s": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime}
 
 
 def _options() -> argparse.Namespace:
