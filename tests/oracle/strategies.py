@@ -6,6 +6,7 @@ What is generated is what lint accepts without errors; warnings are welcome. His
 from __future__ import annotations
 
 from functools import cache
+from itertools import product
 from typing import Any
 
 import yaml
@@ -229,7 +230,7 @@ ACTIVITY_CONDITIONS = st.sampled_from(sorted(KIND_PATHS)).flatmap(lambda kind: c
 INACTIVITY = st.fixed_dictionaries(
     {"after": DURATIONS, "points": st.sampled_from([-10, -1, 5])},
     optional={
-        "every": DURATIONS,
+        "every": st.sampled_from(["1d", "7d", "30d"]),
         "dimension": st.sampled_from(DIMENSIONS),
         "on": st.lists(st.sampled_from(SCORED_KINDS), min_size=1, max_size=2, unique=True),
         "where": ACTIVITY_CONDITIONS,
@@ -248,7 +249,7 @@ SCORE_TESTS = st.builds(
 
 
 @st.composite
-def qualify_parts(draw: st.DrawFn, features: frozenset[str], awardable: list[str], graded: bool) -> Json:
+def qualify_parts(draw: st.DrawFn, features: frozenset[str], awardable: list[str], grades: Json) -> Json:
     """When a lead is an MQL."""
     part: Json = {}
     if awardable:
@@ -256,7 +257,12 @@ def qualify_parts(draw: st.DrawFn, features: frozenset[str], awardable: list[str
     if "when" in features and draw(st.booleans()):
         leaves = [SCORE_TESTS, LEAD_CONDITIONS.map(lambda where: {"where": where})]
         leaves += [st.sampled_from(awardable).map(lambda rule: {"rule": rule})] if awardable else []
-        leaves += [st.sampled_from([["A", "A1"], ["B", "C2", "12"]]).map(lambda cells: {"cell": {"in": cells}})] if graded else []
+        cells = ["".join(cell) for cell in product(*grades.values())]
+        leaves += (
+            [st.lists(st.sampled_from(cells), min_size=1, max_size=2, unique=True).map(lambda found: {"cell": {"in": found}})]
+            if grades
+            else []
+        )
         leaf = st.one_of(leaves)
         inner = st.one_of(leaf, leaf.map(lambda clause: {"not": clause}))
         several = st.lists(inner, min_size=1, max_size=3)
@@ -300,7 +306,7 @@ def definitions(draw: st.DrawFn, features: frozenset[str] = ALL) -> Json:
         parts["active"] = draw(
             maybe(st.sampled_from([{"from": "2026-10-25"}, {"until": "2026-11-03"}, {"from": "2026-03-29", "until": "2026-11-02"}]))
         )
-    parts["qualify"] = draw(qualify_parts(features, awardable, bool(parts.get("grades"))))
+    parts["qualify"] = draw(qualify_parts(features, awardable, parts.get("grades") or {}))
     text = repr(parts)
     named = {name: members for name, members in LISTS.items() if f"${name}" in text}
     return _present(parts | {"lists": named or None})
