@@ -336,7 +336,7 @@ class _Compiler:
             totals = [math.inf]  # a fast track makes the potential infinite
         if not totals or any(entry.points > 0 for entry in definition.inactivity) or (definition.disqualify and self._reads_age()):
             return -math.inf
-        standing = sum(max(0.0, _most(fit) * fit.weight) for fit in definition.fit)
+        standing = sum(max(0.0, _most(fit)) for fit in definition.fit)
         standing += sum(max(0.0, *(tier.points * rule.weight for tier in rule.tiers)) for rule in definition.rules if rule.tiers)
         return max(totals) - standing - 2 * EPSILON
 
@@ -356,9 +356,9 @@ Places_by_kind = Mapping[int, int]
 
 
 def _most(fit: model.Fit) -> float:
-    if fit.points_from is not None:
-        return fit.points_from.max
-    return max((case.points for case in fit.cases), default=0.0)
+    """The most that an entry can give; a negative weight turns the least points into it."""
+    points = (fit.points_from.min, fit.points_from.max) if fit.points_from is not None else (case.points for case in fit.cases)
+    return max((value * fit.weight for value in points), default=0.0)
 
 
 def _points_of_attribute(fit: model.Fit, source: model.PointsFrom) -> Callable[[Attributes], float | None]:

@@ -16,6 +16,7 @@ _PASS_MISSING = frozenset({"ne", "not_in"})  # and exists: false
 _LOWER = frozenset({"gt", "gte"})
 _UPPER = frozenset({"lt", "lte"})
 _TEXTS = frozenset({"prefix", "suffix", "words_any", "glob"})
+_ONE_OF = frozenset({"in", "prefix", "suffix", "contains_any", "words_any"})
 _MANY = 1000  # members of a list that are tried one by one
 
 
@@ -37,12 +38,19 @@ def never(where: Where, budget: Budget) -> bool:
     if isinstance(where, Not):
         return False
     by_path: dict[str, list[Test]] = {}
+    choices: list[Any_] = []
     for item in _conjuncts(where):
         if isinstance(item, Test):
             by_path.setdefault(item.path, []).append(item)
-        elif isinstance(item, Any_) and never(item, budget):
-            return True
-    return any(_contradict(tests, budget) for tests in by_path.values())
+        elif isinstance(item, Any_):
+            choices.append(item)
+    if any(_contradict(tests, budget) for tests in by_path.values()):
+        return True
+    beside = [test for tests in by_path.values() for test in tests]
+    return any(
+        budget.spend(len(choice.items) * (1 + len(beside))) and all(never(All((*beside, item)), budget) for item in choice.items)
+        for choice in choices
+    )
 
 
 def implies(first: Where, second: Where, budget: Budget) -> bool:
@@ -84,6 +92,8 @@ def _conjuncts(where: Where) -> Iterator[Where]:
 def _contradict(tests: list[Test], budget: Budget) -> bool:
     present = [test for test in tests if not _passes_missing(test)]
     if present and any(test.op == "exists" and not test.value for test in tests):
+        return True
+    if any(test.op in _ONE_OF and test.value == () for test in tests):
         return True
     for test in tests:
         values = _values(test)

@@ -90,7 +90,7 @@ def holds_of_blank_lead(when: model.When, scores: Scores, grades: Mapping[str, t
 def award_of(rule: model.Rule) -> float:
     """The most that one award of a rule, or its best tier, is worth."""
     if rule.points_from is not None:
-        return rule.points_from.max * rule.weight
+        return max(rule.points_from.min * rule.weight, rule.points_from.max * rule.weight)
     if rule.tiers:
         return max(tier.points * rule.weight for tier in rule.tiers)
     return (rule.points or 0.0) * rule.weight
@@ -98,8 +98,8 @@ def award_of(rule: model.Rule) -> float:
 
 def most_of_fit(fit: model.Fit) -> float:
     """The most that a fit entry is worth."""
-    best = fit.points_from.max if fit.points_from is not None else max(case.points for case in fit.cases)
-    return best * fit.weight
+    points = (fit.points_from.min, fit.points_from.max) if fit.points_from is not None else (case.points for case in fit.cases)
+    return max(value * fit.weight for value in points)
 
 
 def _add(sums: dict[str, float], groups: dict[str, float], group: str | None, dimension: str, points: float) -> None:

@@ -62,7 +62,10 @@ def test_several_files_are_tested_together(mqlstream: Run, folder: Path) -> None
     (folder / "b.yaml").write_text(HEAD + "tests:\n" + FAILING)
     done = mqlstream("test", "a.yaml", "b.yaml")
     assert done.returncode == 1
-    assert [line.split()[:2] for line in done.stdout.splitlines() if not line.startswith(" ")] == [["ok", "a.yaml:6"], ["FAILED", "b.yaml:6"]]
+    assert [line.split()[:2] for line in done.stdout.splitlines() if not line.startswith(" ")] == [
+        ["ok", "a.yaml:6"],
+        ["FAILED", "b.yaml:6"],
+    ]
 
 
 def test_the_results_are_data_in_json(mqlstream: Run, folder: Path) -> None:

@@ -113,11 +113,11 @@ def changed_life(definition: Definition) -> Iterator[tuple[str, Definition]]:
     for entry in definition.inactivity:
         yield f"{entry.id}: points", replace(definition, inactivity=(replace(entry, points=entry.points - 1),))
         yield f"{entry.id}: every", replace(definition, inactivity=(replace(entry, every_ms=None),))
-    for section in ("disqualify", "freeze"):
-        conditions = getattr(definition, section)
-        for place, condition in enumerate(conditions):
-            rest = (*conditions[:place], *conditions[place + 1 :])
-            yield f"{section}: {condition.id}", replace(definition, **{section: rest})
+    for condition in definition.disqualify:
+        rest = tuple(one for one in definition.disqualify if one is not condition)
+        yield f"disqualify: {condition.id}", replace(definition, disqualify=rest)
+    for condition in definition.freeze:
+        yield f"freeze: {condition.id}", replace(definition, freeze=tuple(one for one in definition.freeze if one is not condition))
     for rule in definition.qualify.fast_track:
         others = tuple(one for one in definition.qualify.fast_track if one != rule)
         yield f"fast_track: {rule}", replace(definition, qualify=replace(definition.qualify, fast_track=others))
