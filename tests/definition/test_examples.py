@@ -14,7 +14,7 @@ import pytest
 from mqlstream.cases import run_cases
 from mqlstream.definition import load, parse_text
 from mqlstream.definition.lint import lint
-from mqlstream.definition.model import Bounds, Definition, Fit, Rule
+from mqlstream.definition.model import Bounds, Definition, Fit, Inactivity, Rule
 from tests.definition.test_lint import CONFIG
 
 FILES = sorted(path for path in CONFIG.rglob("*.yaml") if path.read_text().partition("\ndefinition: ")[1])
@@ -53,7 +53,8 @@ def test_a_definition_tells_people_what_it_is(path: Path) -> None:
     assert path.read_text().startswith("# ")
     definition = load(path)
     assert definition.description
-    assert all(part.label != part.id for part in (*definition.rules, *definition.fit, *definition.inactivity))
+    parts: tuple[Rule | Fit | Inactivity, ...] = (*definition.rules, *definition.fit, *definition.inactivity)
+    assert all(part.label != part.id for part in parts)
 
 
 def test_the_command_line_says_the_same_of_all_of_them() -> None:
