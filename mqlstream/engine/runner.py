@@ -25,6 +25,8 @@ from mqlstream.errors import MqlstreamError, UsageError
 log = logging.getLogger(__name__)
 
 _TURN_S = 1.0  # how often lag is reported when nothing else happens
+_LOOKS = 5
+_LOOK_AGAIN_S = 0.5
 
 
 class StageRunner:
@@ -50,9 +52,13 @@ class StageRunner:
     async def check(self) -> None:
         """Whether all topics exist with partition counts that fit. Raises `UsageError`, `UnreachableError`."""
         topics = [*self.stage.inputs, self.stage.changelog]
-        counts = await self._broker.partitions(topics)
-        missing = [topic for topic in topics if topic not in counts]
-        if missing:
+        for _ in range(_LOOKS):
+            counts = await self._broker.partitions(topics)
+            missing = [topic for topic in topics if topic not in counts]
+            if not missing:
+                break
+            await asyncio.sleep(_LOOK_AGAIN_S)  # topics just created take a moment to be known everywhere
+        else:
             raise UsageError(f"stage {self.stage.name}: no topic {', '.join(missing)} on the broker; create it: mqlstream topics apply")
         self._check_counts(counts)
         self._counts = counts
