@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench import latency, topics, workload
+from tests.kafka.broker import KafkaServer
 
 ROOT = Path(__file__).resolve().parents[2]
 PEERS = Path(__file__).with_name("peers")
@@ -45,8 +46,6 @@ def main() -> None:
 
 def _broker(stack: ExitStack) -> str:
     """A broker of our own, until the stack is left."""
-    from tests.kafka.broker import KafkaServer
-
     folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="mqlstream-bench-"))
     return stack.enter_context(KafkaServer(Path(folder))).bootstrap
 
