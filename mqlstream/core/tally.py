@@ -318,7 +318,7 @@ def _points(rule: RulePlan, entry: Entry) -> float:
         return rule.points
     value = entry.values[rule.points_field[entry.kind]]
     given = isinstance(value, int | float) and not isinstance(value, bool)
-    return min(max(float(value), rule.points_from.low), rule.points_from.high) if given else 0.0
+    return min(max(float(value), rule.points_from.low), rule.points_from.high) * rule.weight if given else 0.0
 
 
 def _value(places: Any, entry: Entry) -> str | None:

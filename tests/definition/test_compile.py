@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from mqlstream.cases import run_cases
 from mqlstream.definition.parse import parse_text
 
@@ -18,9 +20,24 @@ tests:
     expect: [{at: 1h, total: 60, stage: mql}]
 """
 
+WEIGHTED = """\
+definition: a
+version: 1
+rules: [{id: partner, on: activity, points_from: {field: properties.points, min: 0, max: 50}, weight: 0.5}]
+fit: [{id: review, points_from: {field: review_points, min: 0, max: 30}, weight: 0.5}]
+qualify: {threshold: {total: 40}}
+tests:
+  - name: points that the event or the lead brings along are weighted after they are clipped
+    start: 2026-11-02T09:00:00Z
+    lead: {review_points: 99}
+    events: [{at: 1h, activity: {name: meeting, properties: {points: 80}}}]
+    expect: [{at: 0h, fit: 15}, {at: 1h, engagement: 25, stage: mql}]
+"""
 
-def test_a_lead_is_not_passed_over_for_a_bound_on_points_with_a_negative_weight() -> None:
-    definition, findings = parse_text(NEGATIVE, "a.yaml")
+
+@pytest.mark.parametrize("text", [NEGATIVE, WEIGHTED], ids=["negative", "brought along"])
+def test_a_lead_is_worth_its_weighted_points(text: str) -> None:
+    definition, findings = parse_text(text, "a.yaml")
     assert definition is not None
     assert findings == []
     assert [result.failures for result in run_cases(definition)] == [()]
