@@ -15,6 +15,7 @@ from mqlstream.core.outcome import Reason
 from mqlstream.core.packing import Packer
 
 Key = tuple[int, str, str]
+_SOURCES = 64  # names of sources kept before those out of use are forgotten
 
 
 class Ledger:
@@ -23,11 +24,12 @@ class Ledger:
     Entries are found by the id of their event; only where two sources use one id, by (id, index of the source) too.
     """
 
-    __slots__ = ("_counts", "_day", "_known", "packer", "per_day", "state")
+    __slots__ = ("_counts", "_day", "_known", "_sources_most", "packer", "per_day", "state")
 
     def __init__(self, state: LeadState, per_day: int) -> None:
         self.state = state
         self.per_day = per_day
+        self._sources_most = max(_SOURCES, 2 * len(state.sources))
         self.packer = Packer()  # here, because the ledger knows when entries only grow at their end
         self._known: dict[str | tuple[str, int], Entry] = {}
         for entry in state.entries:
@@ -43,8 +45,27 @@ class Ledger:
         try:
             return sources.index(name)
         except ValueError:
+            if len(sources) >= self._sources_most:
+                self._renumber()
+                sources = self.state.sources
+                self._sources_most = max(_SOURCES, 2 * len(sources))
             sources.append(name)
             return len(sources) - 1
+
+    def _renumber(self) -> None:
+        """Forget the sources that no entry and no fact names any more."""
+        state = self.state
+        used = sorted({entry.source for entry in state.entries} | {fact.source for fact in state.facts})
+        number = {old: new for new, old in enumerate(used)}
+        for entry in state.entries:
+            entry.source = number[entry.source]
+        for fact in state.facts:
+            fact.source = number[fact.source]
+        state.sources = [state.sources[old] for old in used]
+        self._known = {}
+        for entry in state.entries:
+            self._remember(entry)
+        self.packer.forget()
 
     def key(self, entry: Entry) -> Key:
         return (entry.time, self.state.sources[entry.source], entry.id)
