@@ -162,7 +162,8 @@ class KafkaWriter:
         for key, value, timestamp_ms, headers in records:
             more = len(key or b"") + len(value or b"") + _RECORD_BYTES
             if headers:
-                more += sum(len(name) + len(content) for name, content in headers) + 8 * len(headers)
+                # (Kafka allows headers without a content, whatever the type says.)
+                more += sum(len(name) + len(content or b"") for name, content in headers) + 8 * len(headers)
             # The builder takes any first record, however large, and nothing more once it is full.
             if (size and size + more > limit) or append(timestamp=timestamp_ms, key=key, value=value, headers=headers) is None:
                 batch = _Batch(where, self._producer.create_batch())
