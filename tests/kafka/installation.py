@@ -104,10 +104,19 @@ class Worker(Process):
     def is_ready(self) -> bool:
         return self._get("/readyz").startswith("200")
 
-    def metric(self, name: str) -> float:
-        """The sum of a metric's series, as the worker tells it."""
-        lines = [line for line in self._get("/metrics").splitlines() if line.startswith((name + " ", name + "{"))]
+    def metric(self, name: str, label: str = "") -> float:
+        """The sum of a metric's series that have this label, as the worker tells it."""
+        lines = [line for line in self._get("/metrics").splitlines() if line.startswith((name + " ", name + "{")) and label in line]
         return sum(float(line.rpartition(" ")[2]) for line in lines)
+
+    def memory_bytes(self) -> tuple[int, int]:
+        """Resident memory: now, and the most since the process began. From Linux's /proc; (0, 0) where there is none."""
+        assert self._process is not None
+        status = Path(f"/proc/{self._process.pid}/status")
+        if not status.exists():
+            return 0, 0
+        lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        return int(lines["VmRSS"].split()[0]) * 1024, int(lines["VmHWM"].split()[0]) * 1024
 
     def complaints(self) -> list[str]:
         """The lines of its log that tell of data at risk or of a defect."""

@@ -1,0 +1,83 @@
+"""What broken systems write: each bad record becomes one dead letter as it came, and nothing beside it suffers."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.kafka import traffic
+from tests.kafka.audit import check_against_story, check_ingest, program_of, story_of, written
+from tests.kafka.history import check_scores
+from tests.kafka.installation import DEFINITIONS, Installation, Sent
+from tests.kafka.malformed import Bad, bad_value, huge_value
+
+DEFINITION = DEFINITIONS / "moody.yaml"
+MIB = 2**20
+ROUNDS = 4
+GOOD = 4_000
+_HEADERS = ((("trace", b"\xff\x00"), ("empty", b""), ("none", None)), (("ce_id", b"1"), ("mqlstream.reason", b"fake")), ())
+_KEYS = (None, b"", b"\xfe\xff", b"k" * 70_000, "é".encode())
+
+
+def unusable(rng: random.Random, topic: str, number: int, huge_every: int) -> Sent:
+    """A record that no topic can use, with a key and headers that are nobody's."""
+    bad: Bad = huge_value(rng, number // huge_every) if number % huge_every == 0 else bad_value(rng, number)
+    key = rng.choice(_KEYS) if len(bad.value or b"") < 900_000 else None
+    timestamp = rng.choice((0, 1, 1_000_000_000_000))  # 0 is now; the others are odd clocks
+    return Sent(topic, bad.value, key, None, timestamp, rng.choice(_HEADERS))
+
+
+@pytest.fixture
+def installation(kafka: str, tmp_path: Path) -> Iterator[Installation]:
+    made = Installation(kafka, tmp_path, [DEFINITION])
+    yield made
+    made.clear_away()
+
+
+async def run_malformed(installation: Installation, each_topic: int, huge_every: int) -> None:
+    rng = random.Random(20261102)
+    installation.apply_topics()
+    history = traffic.events(rng, GOOD, leads=300)
+    good = [traffic.sent(rng, installation.topics, event) for event in history]
+    bad = [unusable(rng, topic, number, huge_every) for number in range(each_topic) for topic in installation.topics.inputs]
+    worker = installation.worker("one")
+    await worker.ready()
+    memory = []
+    for some_good, some_bad in zip(traffic.portions(good, ROUNDS), traffic.portions(bad, ROUNDS), strict=True):
+        mixed = [*some_good, *some_bad]
+        rng.shuffle(mixed)
+        installation.write(mixed)
+        await installation.until_done()
+        memory.append(worker.memory_bytes())
+    assert worker.metric("mqlstream_dead_letters_total") == len(bad)
+    await installation.drain()
+
+    events, refused = check_ingest(installation)
+    assert refused == len(bad)
+    found = written(installation)
+    program = program_of([DEFINITION])
+    check_against_story(found, story_of(found.events, program))
+    check_scores(found, program, history)
+    assert worker.complaints() == []
+    told = ", ".join(f"{now // MIB}/{most // MIB}" for now, most in memory)
+    print(f"{refused} bad records, {events} good events, {len(found.states)} leads; memory now/most in MiB after each round: {told}")
+    first, last = memory[0][0], memory[-1][0]
+    assert last - first < 150 * MIB
+
+
+@pytest.mark.kafka
+async def test_bad_records_on_every_topic_are_dead_letters_once_and_the_good_ones_between_them_are_scored(
+    installation: Installation,
+) -> None:
+    await run_malformed(installation, each_topic=100, huge_every=25)
+
+
+@pytest.mark.kafka
+@pytest.mark.chaos
+async def test_very_many_bad_records_leave_memory_flat(installation: Installation, request: pytest.FixtureRequest) -> None:
+    if "chaos" not in request.config.getoption("-m"):
+        pytest.skip("a long run: only with `make chaos`")
+    await run_malformed(installation, each_topic=10_000, huge_every=200)
