@@ -6,6 +6,9 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from errno import ENOENT
+from itertools import groupby
+from os import strerror
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -14,12 +17,13 @@ import orjson
 
 from mqlstream.cli.output import FORMATS, emit
 from mqlstream.config import load as load_settings
-from mqlstream.core.event import Event
+from mqlstream.core.event import Event, order
 from mqlstream.core.outputs import Output
 from mqlstream.definition import load
 from mqlstream.errors import CheckFailed, UsageError
 from mqlstream.ingest.canonical import canonical
 from mqlstream.ingest.fields import Refused, time_ms
+from mqlstream.ingest.identity import normalise_email
 from mqlstream.ingest.results import Ignored, IngestOptions, Rejected
 from mqlstream.offline import Replay, order_key, outcome_of
 from mqlstream.program import ingest_options, program_of
@@ -69,6 +73,7 @@ def command(
     options = ingest_options(settings)
     program = program_of(_distinct([load(path, warn=lambda finding: click.echo(str(finding), err=True)) for path in definitions]), settings)
     replay = Replay(program)
+    _check_there(files)
     with ExitStack() as stack:
         lines = _accepted(((name, _open(name, stack)) for name in files), replay, options)
         ordered = _checked(lines) if presorted else _sorted(lines)
@@ -76,7 +81,7 @@ def command(
         if leads or explained is not None:
             for _ in outputs:
                 pass
-            rows: Iterable[dict[str, Any]] = replay.leads(until, only=explained)
+            rows: Iterable[dict[str, Any]] = _explained(replay, explained, until) if explained is not None else replay.leads(until)
         else:
             rows = outputs
         _print(rows, explained, format_)
@@ -101,6 +106,13 @@ def _distinct(definitions: list[Any]) -> list[Any]:
             raise UsageError(f"--definition: got two definitions named {definition.id!r}, expected each name once")
         seen.add(definition.id)
     return definitions
+
+
+def _check_there(names: tuple[str, ...]) -> None:
+    """Before the first event is scored, for a name may be mistyped at the end of a long list. Pipes must not be opened twice."""
+    for name in names:
+        if name != "-" and not Path(name).exists():
+            raise UsageError(f"{name}: {strerror(ENOENT)}, expected a file of events, one JSON object a line")
 
 
 def _open(name: str, stack: ExitStack) -> BinaryIO:
@@ -131,39 +143,56 @@ def _accepted(files: Iterator[tuple[str, BinaryIO]], replay: Replay, options: In
 
 
 def _sorted(lines: Iterator[Line]) -> Iterator[Line]:
-    kept = sorted(lines, key=lambda line: (line.event.time, line.event.source, line.event.id))
-    start = 0
-    for at in range(1, len(kept) + 1):  # ties are put in order of their canonical JSON
-        if at == len(kept) or order_key(kept[at].event, b"0")[:3] != order_key(kept[start].event, b"0")[:3]:
-            yield from kept[start:at] if at - start == 1 else sorted(kept[start:at], key=lambda line: order_key(line.event, line.raw))
-            start = at
+    """All lines in order; events of one time, source and id are put in order of their canonical JSON."""
+    for _, tied in groupby(sorted(lines, key=_order), key=_order):
+        several = list(tied)
+        yield from several if len(several) == 1 else sorted(several, key=lambda line: order_key(line.event, line.raw))
 
 
 def _checked(lines: Iterator[Line]) -> Iterator[Line]:
     before: Line | None = None
     for line in lines:
-        key = (line.event.time, line.event.source, line.event.id)
-        if before is not None and key < (before.event.time, before.event.source, before.event.id):
+        if before is not None and _comes_before(line, before):
             raise CheckFailed(
-                f"{line.place}: out of order: time {line.event.time} comes after {before.event.time} ({before.place}); "
-                "expected events by time, source, id. Leave --presorted out to have them sorted"
+                f"{line.place}: out of order: {_told(line.event)} comes after {_told(before.event)} ({before.place}); "
+                "expected events by time, source, id, canonical JSON. Leave --presorted out to have them sorted"
             )
         yield line
         before = line
+
+
+def _order(line: Line) -> tuple[int, str, str]:
+    return order(line.event)
+
+
+def _told(event: Event) -> str:
+    return f"time {event.time}, source {event.source}, id {event.id}"
+
+
+def _comes_before(line: Line, other: Line) -> bool:
+    if _order(line) != _order(other):
+        return _order(line) < _order(other)
+    return order_key(line.event, line.raw) < order_key(other.event, other.raw)
 
 
 def _applied(lines: Iterator[Line], replay: Replay, until: int | None) -> Iterator[Output]:
     for line in lines:
         if until is None or line.event.time <= until:
             yield from replay.apply(line.event)
+    yield from replay.advance(replay.latest if until is None else until)
+
+
+def _explained(replay: Replay, name: str, until: int | None) -> list[dict[str, Any]]:
+    """The rows of one lead, which may be named by its address in any spelling."""
+    found = list(replay.leads(until, only=name)) or list(replay.leads(until, only=normalise_email(name) or name))
+    if not found:
+        raise CheckFailed(f"--explain: no accepted event of lead {name!r}; expected a lead id as in the events (or its email)")
+    return found
 
 
 def _print(rows: Iterable[dict[str, Any]], explained: str | None, format_: str | None) -> None:
     if explained is not None and format_ in (None, "table"):
-        found = list(rows)
-        if not found:
-            raise CheckFailed(f"--explain: no accepted event of lead {explained!r}; expected a lead id as in the events (or its email)")
-        for row in found:
+        for row in rows:
             _tell(row)
     elif format_ in (None, "jsonl"):
         for row in rows:
@@ -197,6 +226,6 @@ def _summary(replay: Replay) -> int:
     outcomes: dict[str, int] = {}
     for (_, outcome), count in replay.outcomes.items():
         outcomes[outcome] = outcomes.get(outcome, 0) + count
-    told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items(), key=lambda item: -item[1]))
+    told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items(), key=lambda item: (-item[1], item[0])))
     click.echo(f"{sum(outcomes.values())} events: {told or 'none'}", err=True)
     return 1 if any(outcome.startswith("rejected") for outcome in outcomes) else 0
