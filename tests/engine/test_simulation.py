@@ -1,26 +1,28 @@
 """Whole groups of workers under random faults, seed by seed, in simulated time.
 
-``MQLSTREAM_SEEDS`` says how many seeds run (100 without it), ``MQLSTREAM_SEED`` runs a single one again.
+A few seeds run with all tests. ``make sim`` runs many: ``MQLSTREAM_SEEDS`` says how many (2,000 without it), from
+``MQLSTREAM_SEED`` on (0 without it); with ``MQLSTREAM_SEED`` alone it runs that one seed again.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import random
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
-from mqlstream.engine.interfaces import Effects, Output, Processor, Record
+from mqlstream.engine.interfaces import Effects, Output, Record
 from mqlstream.engine.manual_time import simulate
 from mqlstream.engine.memory import MemoryBroker, MemoryCluster
 from mqlstream.engine.status import Options
 from tests.engine.counting import TIMER_MS, Counting
 from tests.engine.world import POSITION, Worker, check, position
 
-_ONE = os.environ.get("MQLSTREAM_SEED")
-_COUNT = int(os.environ.get("MQLSTREAM_SEEDS", "100"))
-SEEDS = [int(_ONE)] if _ONE else range(_COUNT)
+SEEDS = range(40)
 
 
 class Chaos:
@@ -118,8 +120,9 @@ class Chaos:
         await asyncio.sleep(TIMER_MS / 1000 + 60)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_tables_and_outputs_are_exact_after_any_sequence_of_faults(seed):
+def run_table(seed: int) -> None:
+    """A stage with a table, through all faults of this seed: exact in the end."""
+
     async def main() -> None:
         chaos = Chaos(seed, Counting(), {"in": 3, "changelog": 3, "out": 2, "dead": 1})
         await chaos.run()
@@ -138,7 +141,7 @@ class _Forward:
     def restore(self, key: bytes, value: bytes | None) -> None:
         raise AssertionError(f"a stage without a table got {key!r} from its changelog")
 
-    def process(self, records: list[Record], wall_ms: int | None) -> Effects:
+    def process(self, records: Sequence[Record], wall_ms: int | None) -> Effects:
         return Effects(outputs=[Output("out", r.key, f"{r.topic}/{r.partition}/{r.offset}".encode(), partition=0) for r in records])
 
     def due_ms(self) -> int | None:
@@ -148,15 +151,18 @@ class _Forward:
         pass
 
 
-class _Merging(Counting):
-    def processor(self, task: int) -> Processor:  # type: ignore[override]
-        return _Forward()  # type: ignore[return-value]
+class Merging(Counting):
+    """A stage of several topics, without a table."""
+
+    def processor(self, task: int) -> Any:
+        return _Forward()
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_a_stage_of_several_topics_with_a_shared_changelog_forwards_each_record_once_and_in_order(seed):
+def run_merge(seed: int) -> None:
+    """Topics of unequal partition counts, tasks that share changelog partitions: each record forwarded once, in order."""
+
     async def main() -> None:
-        stage = _Merging(["a", "b", "c"])
+        stage = Merging(["a", "b", "c"])
         chaos = Chaos(seed, stage, {"a": 4, "b": 2, "c": 1, "changelog": 2, "out": 1, "dead": 1})
         await chaos.run()
         for worker in chaos.workers:
@@ -172,3 +178,25 @@ def test_a_stage_of_several_topics_with_a_shared_changelog_forwards_each_record_
         assert keys <= {POSITION + b"count/%d" % task for task in range(4)}
 
     simulate(main())
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_tables_and_outputs_are_exact_after_any_sequence_of_faults(seed):
+    run_table(seed)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_stage_of_several_topics_with_a_shared_changelog_forwards_each_record_once_and_in_order(seed):
+    run_merge(seed)
+
+
+@pytest.mark.sim
+def test_many_seeds():
+    first, one = int(os.environ.get("MQLSTREAM_SEED", "0")), "MQLSTREAM_SEED" in os.environ
+    logging.getLogger("mqlstream").setLevel(logging.CRITICAL)  # faults are logged as they should; here they are the plan
+    for seed in range(first, first + int(os.environ.get("MQLSTREAM_SEEDS", "1" if one else "2000"))):
+        for run in (run_table, run_merge):
+            try:
+                run(seed)
+            except BaseException as error:
+                raise AssertionError(f"{run.__name__}: again with MQLSTREAM_SEED={seed} make sim") from error
