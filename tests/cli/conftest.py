@@ -8,6 +8,9 @@ import sys
 from collections.abc import Callable
 
 import pytest
+from click.testing import CliRunner
+
+from mqlstream.cli import main
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -28,3 +31,10 @@ def mqlstream() -> Run:
         )
 
     return run
+
+
+def run_here(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    """The command line in this process, which is many times faster than one of its own."""
+    done = CliRunner().invoke(main, arguments, input=stdin)
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout, done.stderr)

@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
-from mqlstream.cli import main
-from tests.cli.conftest import Run
+from tests.cli.conftest import Run, run_here
 
 FIRST = """\
 definition: first
@@ -57,14 +55,8 @@ def lines(events: list[dict[str, Any]]) -> str:
 
 @pytest.fixture
 def mqlstream() -> Run:
-    """The command line in this process, which is many times faster; the first test here starts one of its own."""
-
-    def run(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        done = CliRunner().invoke(main, arguments, input=stdin)
-        assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-        return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout, done.stderr)
-
-    return run
+    """The command in this process; the first test here starts one of its own."""
+    return run_here
 
 
 @pytest.fixture(autouse=True)
