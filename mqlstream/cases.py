@@ -64,6 +64,7 @@ def _failures(program: Program, case: Case) -> Iterator[str]:
         while len(happened) < len(accepted) and accepted[len(happened)][1].time <= at_ms:
             event = accepted[len(happened)][1]
             happened.append(Happened(event, replay.apply(event)))
+        replay.advance(at_ms)
         row = next(replay.leads(at_ms, only=LEAD), None)
         unmet = list(_unmet(expected, row or _untouched(program)))
         if unmet:

@@ -16,6 +16,7 @@ from mqlstream.core.plan import HandoffShape, Program
 from mqlstream.core.scoring import explain, grade_of, score_of
 from mqlstream.core.step import step
 from mqlstream.core.table import LeadTable
+from mqlstream.core.timers import fire
 from mqlstream.definition import parse_text
 from mqlstream.definition.compile import compile_program
 from mqlstream.definition.model import Definition
@@ -42,22 +43,37 @@ class Replay:
         self._ids: dict[str, None] = {}
 
     def apply(self, event: Event) -> list[Output]:
-        """Apply one event; returns what it set off, in order."""
+        """Apply one event; returns what it set off, in order, after what timers did before it."""
+        outputs = self.advance(event.time)
         lead = self._table.open(event.lead)
         self._ids[event.lead] = None
+        due = lead.state.due
         result = step(self.program, lead, event)
+        if lead.state.due != due:
+            self._table.schedule(lead)
         self.count(event.kind, result.outcome)
         self.latest = max(self.latest, lead.state.as_of)
         self._applied += 1
         if self._applied % _BATCH == 0:
             self._table.packed_changes()
-        return result.outputs
+        return outputs + result.outputs
+
+    def advance(self, clock_ms: int) -> list[Output]:
+        """Let the timers fire that are due by then; returns what they did, in order."""
+        outputs: list[Output] = []
+        while lead := self._table.pop_due(clock_ms):
+            outputs += fire(self.program, lead)
+            self._table.schedule(lead)
+        return outputs
 
     def count(self, kind: str, outcome: Outcome) -> None:
         self.outcomes[kind, str(outcome)] += 1
 
     def leads(self, as_of: int | None = None, only: str | None = None) -> Iterator[dict[str, Any]]:
-        """One object per lead and definition, by lead id: the score at ``as_of`` (default: `latest`) and the stage."""
+        """One object per lead and definition, by lead id: the score at ``as_of`` (default: `latest`) and the stage.
+
+        Timers due by then must have fired: see `advance`.
+        """
         at = self.latest if as_of is None else as_of
         for lead_id in sorted(self._ids) if only is None else [only]:
             lead = self._table.peek(lead_id)
@@ -120,6 +136,7 @@ def _replayed(
     for _, event in accepted:
         if until is None or event.time <= until:
             outputs += replay.apply(event)
+    outputs += replay.advance(replay.latest if until is None else until)
     return replay, outputs
 
 

@@ -75,6 +75,16 @@ class Gaps:
                     due += 1
         return plan.points * due if due else None
 
+    def next_due(self, first_seen: int, newest: int, after: int) -> int:
+        """When the open gap next costs points, after a moment; far away when it never does again."""
+        start = max(self._times[-1] if self._times else -1, newest)
+        first = (start if start >= 0 else first_seen) + self.plan.after_ms
+        if after < first:
+            return first
+        if self.plan.every_ms is None:
+            return 2**62
+        return first + ((after - first) // self.plan.every_ms + 1) * self.plan.every_ms
+
     def _gaps(self, first_seen: int, newest: int, as_of: int, horizon_days: int) -> Iterator[tuple[int, int]]:
         times = self._times
         if times:

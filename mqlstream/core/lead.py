@@ -23,6 +23,7 @@ FACTS_COLLAPSE = 8  # events with news of the lead, above which old news is thin
 FACTS_KEPT = 64  # of these, while the rest holds no newest value of any attribute
 FACTS_MAX = 256  # in any case: beyond, the attributes that were told longest ago are forgotten
 NEVER = -1
+HEARD_MAX = 16  # events of feedback by which a repeated one is known
 
 
 class Entry(msgspec.Struct, gc=False):
@@ -53,7 +54,8 @@ class Track(msgspec.Struct, array_like=True):
     """A lead's life under one definition. Times are epoch milliseconds, `NEVER` where there is none yet.
 
     ``entered`` is the as_of at which the stage was entered, ``opened`` the one at which the newest handoff was opened;
-    ``since`` is the `Entry.seq` after which a fast track counts.
+    ``since`` is the `Entry.seq` after which a fast track counts. ``marks`` tells per dimension where it last started again
+    because sales recycled the lead: (time, source, id, value).
     """
 
     stage: str = "lead"
@@ -63,6 +65,20 @@ class Track(msgspec.Struct, array_like=True):
     opened: int = NEVER
     qualified_at: int = NEVER
     first_mql_at: int = NEVER
+    cooldown_until: int = NEVER
+    respond_by: int = NEVER  # sales' deadline for the open handoff
+    breached: bool = False  # it has passed
+    peaked: bool = False  # the total was at or above `rearm.below` in this cycle
+    by_sales: bool = False  # disqualified by sales, not by a rule
+    marks: dict[str, tuple[int, str, str, float]] = {}
+
+    def enter(self, stage: str, state: LeadState) -> None:
+        """Be in a stage from now on."""
+        self.stage = stage
+        self.entered = state.as_of
+        self.since = state.seq
+        self.respond_by = NEVER
+        self.breached = self.peaked = self.by_sales = False
 
 
 class LeadState(msgspec.Struct):
@@ -77,6 +93,8 @@ class LeadState(msgspec.Struct):
     facts: list[Fact] = []
     tracks: dict[str, Track] = {}
     newest: dict[str, int] = {}  # inactivity entry -> time of the newest activity it looks at, which never ages out
+    due: int = NEVER  # when a timer of the lead fires next
+    heard: list[str] = []  # the newest feedback, by source and id
 
 
 class Lead:

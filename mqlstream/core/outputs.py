@@ -10,11 +10,13 @@ from typing import Any
 
 from mqlstream.core.lead import EMAIL, Lead, Track
 from mqlstream.core.plan import HandoffShape, Plan
-from mqlstream.core.scoring import explain, grade_of, score_of
+from mqlstream.core.scoring import DIGITS, explain, grade_of, score_of
 
 BECAME_MQL = "mqlstream.lead.became_mql.v1"
 MQL_WITHDRAWN = "mqlstream.lead.mql_withdrawn.v1"
 STAGE_CHANGED = "mqlstream.lead.stage_changed.v1"
+COOLED = "mqlstream.lead.cooled.v1"
+SLA_BREACHED = "mqlstream.lead.sla_breached.v1"
 
 Output = dict[str, Any]  # {"type", "id", "lead_id", "time", "data"}
 
@@ -51,7 +53,7 @@ def became_mql(plan: Plan, shape: HandoffShape, lead: Lead, track: Track) -> Out
         "contributions": explained.contributions,
         "clipped": explained.clipped,
         "timeline_url": shape.timeline_url.replace("{lead_id}", lead.id) if shape.timeline_url else None,
-        "respond_by": None,
+        "respond_by": track.respond_by if track.respond_by >= 0 else None,
     }
     return _output(BECAME_MQL, lead, as_of, data, data["handoff_id"])
 
@@ -70,8 +72,37 @@ def mql_withdrawn(plan: Plan, lead: Lead, track: Track, stage: str, reason: str)
     return _output(MQL_WITHDRAWN, lead, lead.state.as_of, data, data["handoff_id"])
 
 
-def stage_changed(plan: Plan, lead: Lead, track: Track, before: str, reason: str) -> Output:
-    """The lead moved from stage ``before`` to the track's stage, with no handoff opening or closing."""
+def cooled(plan: Plan, lead: Lead, track: Track, total: float) -> Output:
+    """The open handoff's score has fallen below `rearm.below` before sales took it: the lead is no MQL any more."""
+    assert plan.rearm is not None
+    data = _of_handoff(plan, lead, track) | {
+        "score": {"total": round(total, DIGITS)},
+        "below": plan.rearm.below,
+        "cooldown_until": lead.state.as_of + plan.rearm.cooldown_ms,
+    }
+    return _output(COOLED, lead, lead.state.as_of, data, data["handoff_id"])
+
+
+def sla_breached(plan: Plan, lead: Lead, track: Track) -> Output:
+    """Sales has not answered the open handoff in time."""
+    data = _of_handoff(plan, lead, track) | {"respond_by": track.respond_by}
+    return _output(SLA_BREACHED, lead, lead.state.as_of, data, data["handoff_id"])
+
+
+def _of_handoff(plan: Plan, lead: Lead, track: Track) -> dict[str, Any]:
+    return {
+        "handoff_id": handoff_id(plan, lead, track),
+        "lead_id": lead.id,
+        "definition": definition_of(plan),
+        "cycle": track.cycle,
+        "as_of": lead.state.as_of,
+    }
+
+
+def stage_changed(
+    plan: Plan, lead: Lead, track: Track, before: str, cause: str, reason: str | None = None, by: str | None = None
+) -> Output:
+    """The lead moved from stage ``before`` to the track's stage: ``cause`` is what did it, ``reason`` and ``by`` are sales' words."""
     data = {
         "lead_id": lead.id,
         "definition": definition_of(plan),
@@ -79,8 +110,9 @@ def stage_changed(plan: Plan, lead: Lead, track: Track, before: str, reason: str
         "as_of": lead.state.as_of,
         "from": before,
         "to": track.stage,
-        "reason": reason,
+        "reason": cause,
     }
+    data |= {name: value for name, value in (("comment", reason), ("by", by)) if value is not None}
     return _output(STAGE_CHANGED, lead, lead.state.as_of, data, plan.id, before, track.stage, lead.state.seq)
 
 

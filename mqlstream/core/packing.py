@@ -60,12 +60,13 @@ class Packer:
                 self._append(entry)
             self._count = len(entries)
         # All but the entries changes seldom. Whether it has is told by a quick packing of its own, not by whoever changed it.
-        rest_of = _encode((state.sources, state.facts, state.tracks, state.newest, len(self._texts)))
+        rest_of = _encode((state.sources, state.facts, state.tracks, state.newest, state.heard, len(self._texts)))
         if rest_of != self._rest_of:
             self._rest = self._pack_rest(state)
-            self._rest_of = _encode((state.sources, state.facts, state.tracks, state.newest, len(self._texts)))
+            self._rest_of = _encode((state.sources, state.facts, state.tracks, state.newest, state.heard, len(self._texts)))
         base = state.first_seen
-        return _encode((FORMAT, state.layout, base, state.as_of - base, state.seq, self._count, self._stream, self._rest))
+        due = _before(state.due, base)
+        return _encode((FORMAT, state.layout, base, state.as_of - base, state.seq, due, self._count, self._stream, self._rest))
 
     def _restart(self) -> None:
         self._count = 0
@@ -101,7 +102,7 @@ class Packer:
         ]
         tracks = [[number(definition), *self._track(track, base)] for definition, track in state.tracks.items()]
         newest = [[number(key), time - base] for key, time in state.newest.items()]
-        return _encode((self._texts, [number(source) for source in state.sources], facts, tracks, newest))
+        return _encode((self._texts, [number(source) for source in state.sources], facts, tracks, newest, state.heard))
 
     def _value(self, value: Any) -> Any:
         return self._number(value) if type(value) is str else _wrapped(value)
@@ -117,8 +118,20 @@ class Packer:
         return number
 
     def _track(self, track: Track, base: int) -> list[Any]:
-        times = [None if time == NEVER else time - base for time in (track.entered, track.opened, track.qualified_at, track.first_mql_at)]
-        return [self._number(track.stage), track.cycle, track.since, *times]
+        times = [_before(time, base) for time in (track.entered, track.opened, track.qualified_at, track.first_mql_at)]
+        packed: list[Any] = [self._number(track.stage), track.cycle, track.since, *times]
+        flags = track.breached | track.peaked << 1 | track.by_sales << 2
+        if flags or track.cooldown_until != NEVER or track.respond_by != NEVER or track.marks:
+            packed += [flags, _before(track.cooldown_until, base), _before(track.respond_by, base), track.marks]
+        return packed
+
+
+def _before(time: int, base: int) -> int | None:
+    return None if time == NEVER else time - base
+
+
+def _since(packed: int | None, base: int) -> int:
+    return NEVER if packed is None else packed + base
 
 
 def _origin(fact: Fact, entries: list[Entry], base: int) -> tuple[Any, ...]:
@@ -143,8 +156,8 @@ def _wrapped(value: Any) -> Any:
 def unpack(record: bytes) -> LeadState:
     """Read a packed record back; raises `PackingError` when it is none, or of a format this version does not know."""
     try:
-        form, layout, base, as_of, seq, count, stream, rest = _decode(record)
-        texts, sources, facts, tracks, newest = _decode(rest)
+        form, layout, base, as_of, seq, due, count, stream, rest = _decode(record)
+        texts, sources, facts, tracks, newest, heard = _decode(rest)
         if form != FORMAT:
             raise PackingError(f"lead state: got format {form}, expected {FORMAT}; was it written by a newer version?")
         text = [*WELL_KNOWN, *texts]
@@ -159,9 +172,17 @@ def unpack(record: bytes) -> LeadState:
             facts=[_fact(origin, values, entries, base, text) for *origin, values in facts],
             tracks={text[definition]: _unpacked_track(rest, text, base) for definition, *rest in tracks},
             newest={text[key]: time + base for key, time in newest},
+            due=_since(due, base),
+            heard=heard,
         )
     except (msgspec.DecodeError, ValueError, TypeError, IndexError, AttributeError) as error:
         raise error if isinstance(error, PackingError) else PackingError(f"lead state: {error}") from None
+
+
+def due_of(record: bytes) -> int:
+    """When the timer of a packed lead fires next, `NEVER` when none is set."""
+    _, _, base, _, _, due, *_ = _decode(record)
+    return _since(due, base)
 
 
 def _entries(count: int, stream: bytes, text: list[str]) -> list[Entry]:
@@ -196,9 +217,15 @@ def _unwrapped(value: Any, text: list[str]) -> Any:
 
 
 def _unpacked_track(rest: list[Any], text: list[str], base: int) -> Track:
-    stage, cycle, since, *times = rest
-    entered, opened, qualified_at, first_mql_at = [NEVER if time is None else time + base for time in times]
-    return Track(text[stage], cycle, entered, since, opened, qualified_at, first_mql_at)
+    stage, cycle, since, entered, opened, qualified_at, first_mql_at, *more = rest
+    track = Track(text[stage], cycle, _since(entered, base), since)
+    track.opened, track.qualified_at, track.first_mql_at = _since(opened, base), _since(qualified_at, base), _since(first_mql_at, base)
+    if more:
+        flags, cooldown_until, respond_by, marks = more
+        track.breached, track.peaked, track.by_sales = bool(flags & 1), bool(flags & 2), bool(flags & 4)
+        track.cooldown_until, track.respond_by = _since(cooldown_until, base), _since(respond_by, base)
+        track.marks = {dimension: tuple(mark) for dimension, mark in marks.items()}
+    return track
 
 
 def _short(event_id: str) -> str | bytes:

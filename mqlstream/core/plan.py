@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from mqlstream.core.business import BusinessHours
 from mqlstream.core.email_kinds import SHIPPED, EmailLists
 from mqlstream.core.event import Event
 from mqlstream.core.inactivity import InactivityPlan
@@ -41,6 +42,7 @@ class Lane:
     shape: str  # none, half_life, linear or expire_after
     ms: int
     gate: int | None  # index into Plan.gates
+    negative: bool = False  # whether its points are below 0, so that they rise with time
 
     def worth(self, points: float, age_ms: int) -> float:
         """What an award of ``points`` is worth at an age."""
@@ -105,6 +107,7 @@ class RulePlan:
     points_from: PointsFrom | None = None
     points_field: Mapping[int, int] | None = None
     weight: float = 1.0
+    negative_lane: int = 0  # where points below 0 go that an event brings along
     tiers: tuple[TierPlan, ...] = ()
     node: int = 0
     set: Mapping[int, float] | None = None  # dimension node -> the value it starts again from
@@ -149,6 +152,26 @@ class ConditionPlan:
     holds: Gate
 
 
+@dataclass(frozen=True, slots=True)
+class RearmPlan:
+    below: float
+    cooldown_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecyclePlan:
+    """When sales recycles or rejects: dimensions that start again, by name, and for how long the lead rests."""
+
+    values: Mapping[str, float]
+    cooldown_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class SlaPlan:
+    accept_within_ms: int
+    hours: BusinessHours
+
+
 class Moment(NamedTuple):
     """What a condition of qualification looks at: node sums, attributes and the fast rules awarded in this cycle."""
 
@@ -185,8 +208,12 @@ class Plan:
     qualifies: Callable[[Moment], bool] | None
     threshold: Mapping[str, float]
     fast_track: tuple[int, ...]
+    rearm: RearmPlan | None
+    recycle: RecyclePlan | None
+    sla: SlaPlan | None
     reads_age: bool  # fit, gates or conditions change with time alone
     plain: bool  # every rule is, awards only halve or stay, and there is no inactivity
+    rises: bool  # a score may rise with time alone
     gated_sets: bool  # some rule with `set` is switched by the lead's attributes
     needs: float  # nothing to review while the tally's potential is below this and no attribute has changed
     halving: tuple[tuple[int, int], ...]  # (lane, half-life in ms) of the half_life lanes
@@ -227,6 +254,7 @@ class Program:
     per_day: int
     horizon_days: int
     own_flood: tuple[bool, ...]  # by plan: whether its flood limit is below the ledger's
+    has_timers: bool = False  # something may happen to a lead without an event
     watches_gaps: bool = False  # some plan has `inactivity`
     shape: HandoffShape = HandoffShape()
     email_lists: EmailLists = SHIPPED

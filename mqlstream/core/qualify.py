@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mqlstream.core.lead import Lead, Track
+from mqlstream.core.lead import NEVER, Lead, Track
 from mqlstream.core.outputs import Output, became_mql, mql_withdrawn, stage_changed
 from mqlstream.core.plan import Attributes, HandoffShape, Moment, Plan
-from mqlstream.core.scoring import attributes_at, node_sums
+from mqlstream.core.scoring import EPSILON, attributes_at, node_sums
 from mqlstream.core.tally import Tally, countable
 
 OPEN_STAGES = ("lead", "recycled")  # from which a lead can become MQL
@@ -27,31 +27,39 @@ def review(plan: Plan, shape: HandoffShape, lead: Lead, tally: Tally, look_back_
     as_of = lead.state.as_of
     if plan.disqualify and (recheck or plan.reads_age):
         outputs += _disqualify(plan, lead, track, attributes_at(plan, lead, as_of))
-    if track.stage not in OPEN_STAGES or plan.qualifies is None or not plan.live:
+    if track.stage == "mql" and plan.rearm is not None and not track.peaked:
+        track.peaked = _total(plan, lead, tally) >= plan.rearm.below - EPSILON
+    if track.stage not in OPEN_STAGES or plan.qualifies is None or not plan.live or as_of < track.cooldown_until:
         return outputs
     if tally.potential < plan.needs:
         return outputs
-    since = as_of if look_back_ms is None else max(look_back_ms, track.entered)
+    since = as_of if look_back_ms is None else max(look_back_ms, track.entered, track.cooldown_until)
     moment = as_of if since >= as_of else None
     if moment is None:
         moment = _first_moment(plan, lead, track, since)
     elif not _holds(plan, lead, track, tally, as_of):
         moment = None
     if moment is not None:
-        outputs.append(_become_mql(plan, shape, lead, track, moment))
+        outputs.append(_become_mql(plan, shape, lead, track, tally, moment))
     return outputs
+
+
+def _total(plan: Plan, lead: Lead, tally: Tally) -> float:
+    as_of = lead.state.as_of
+    tally.settle(as_of)
+    return node_sums(plan, lead, tally, attributes_at(plan, lead, as_of))[plan.total]
 
 
 def _disqualify(plan: Plan, lead: Lead, track: Track, attributes: Attributes) -> list[Output]:
     found = next((condition.id for condition in plan.disqualify if condition.holds(attributes)), None)
     before = track.stage
     if found is not None and before in ("lead", "recycled", "mql"):
-        _enter(lead, track, "disqualified")
+        track.enter("disqualified", lead.state)
         if before == "mql":
             return [mql_withdrawn(plan, lead, track, "disqualified", found)]
         return [stage_changed(plan, lead, track, before, found)]
-    if found is None and before == "disqualified":
-        _enter(lead, track, "lead")
+    if found is None and before == "disqualified" and not track.by_sales:
+        track.enter("lead", lead.state)
         return [stage_changed(plan, lead, track, before, "no longer disqualified")]
     return []
 
@@ -63,7 +71,7 @@ def _holds(plan: Plan, lead: Lead, track: Track, tally: Tally, as_of: int) -> bo
     attributes = attributes_at(plan, lead, as_of)
     if any(condition.holds(attributes) for condition in plan.disqualify) or any(condition.holds(attributes) for condition in plan.freeze):
         return False
-    tally.advance(as_of)
+    tally.settle(as_of)
     assert plan.qualifies is not None
     return plan.qualifies(Moment(node_sums(plan, lead, tally, attributes), attributes, _awarded(plan, tally, track, attributes)))
 
@@ -84,7 +92,7 @@ def _first_moment(plan: Plan, lead: Lead, track: Track, since: int) -> int | Non
     entries = countable(plan, lead.ledger, as_of)
     moments = {entry.time for entry in entries if entry.time > since}
     moments.update(fact.time for fact in lead.state.facts if fact.time > since)
-    tally = Tally(plan)
+    tally = Tally(plan, lead)
     fed = 0
     for moment in [since, *sorted(moments), *([as_of] if as_of not in moments else [])]:
         while fed < len(entries) and entries[fed].time <= moment:
@@ -95,16 +103,15 @@ def _first_moment(plan: Plan, lead: Lead, track: Track, since: int) -> int | Non
     return None
 
 
-def _become_mql(plan: Plan, shape: HandoffShape, lead: Lead, track: Track, moment: int) -> Output:
+def _become_mql(plan: Plan, shape: HandoffShape, lead: Lead, track: Track, tally: Tally, moment: int) -> Output:
     track.cycle += 1
-    _enter(lead, track, "mql")
+    track.enter("mql", lead.state)
     track.qualified_at = moment
     track.first_mql_at = moment if track.cycle == 1 else track.first_mql_at
     track.opened = lead.state.as_of
+    if plan.sla is not None:
+        respond_by = plan.sla.hours.after(track.opened, plan.sla.accept_within_ms)
+        track.respond_by = NEVER if respond_by is None else respond_by
+    if plan.rearm is not None:
+        track.peaked = _total(plan, lead, tally) >= plan.rearm.below - EPSILON
     return became_mql(plan, shape, lead, track)
-
-
-def _enter(lead: Lead, track: Track, stage: str) -> None:
-    track.stage = stage
-    track.entered = lead.state.as_of
-    track.since = lead.state.seq

@@ -40,27 +40,27 @@ def settled(plan: Plan, lead: Lead, tally: Tally, attributes: Attributes) -> Tal
     closed = frozenset(
         rule.index for rule in plan.rules if rule.set is not None and rule.gate is not None and not plan.gates[rule.gate](attributes)
     )
-    return tally if closed == tally.closed else Tally.over(plan, lead.ledger, tally.at, closed=closed)
+    return tally if closed == tally.closed else Tally.over(plan, lead, tally.at, closed=closed)
 
 
 def node_sums(plan: Plan, lead: Lead, tally: Tally, attributes: Attributes) -> list[float]:
     """The clipped sum of every node of the plan, the total last, at the tally's time."""
-    return _clip(plan, raw_sums(plan, lead, settled(plan, lead, tally, attributes), attributes))
+    return clip(plan, raw_sums(plan, lead, settled(plan, lead, tally, attributes), attributes))
 
 
-def raw_sums(plan: Plan, lead: Lead, tally: Tally, attributes: Attributes) -> list[float]:
-    """What flows into every node from lanes and standing points, before any clipping."""
+def raw_sums(plan: Plan, lead: Lead, tally: Tally, attributes: Attributes, worths: Sequence[float] | None = None) -> list[float]:
+    """What flows into every node from lanes and standing points, before any clipping. ``worths``: other worths of the lanes."""
     sums = [0.0] * len(plan.nodes)
     open_gates = [gate(attributes) for gate in plan.gates]
     for index, lane in enumerate(plan.lanes):
         if lane.gate is None or open_gates[lane.gate]:
-            sums[lane.node] += tally.worth(index)
+            sums[lane.node] += tally.worth_at(index, tally.at) if worths is None else worths[index]
     for standing in standings(plan, lead, tally, attributes, open_gates):
         sums[standing.node] += standing.points
     return sums
 
 
-def _clip(plan: Plan, sums: list[float], clipped: list[dict[str, Any]] | None = None) -> list[float]:
+def clip(plan: Plan, sums: list[float], clipped: list[dict[str, Any]] | None = None) -> list[float]:
     """Clip every node and add it to its parent, in place; tell in ``clipped`` where that changed a sum."""
     for index, (name, scope, parent, floor, cap) in enumerate(plan.nodes):
         value = sums[index]
@@ -93,7 +93,10 @@ def standings(plan: Plan, lead: Lead, tally: Tally, attributes: Attributes, open
         if points is not None:
             yield Standing(gaps.plan.id, gaps.plan.label, None, gaps.plan.node, points)
     for dimension, reset in tally.resets.items():
-        yield Standing(reset.rule.id, reset.rule.label, reset.rule.intent, dimension, reset.value)
+        if reset.rule is not None:
+            yield Standing(reset.rule.id, reset.rule.label, reset.rule.intent, dimension, reset.value)
+        elif reset.value:
+            yield Standing("recycle", "Recycled by sales", None, dimension, reset.value)
 
 
 def _tier_points(rule: RulePlan, times: Sequence[int], as_of: int) -> float | None:
@@ -140,11 +143,11 @@ def explain(plan: Plan, lead: Lead, as_of: int) -> Explained:
     """The score at ``as_of`` from scratch, in order: the same for the same set of events, to the last bit."""
     awards: list[Award] = []
     attributes = attributes_at(plan, lead, as_of)
-    tally = Tally.over(plan, lead.ledger, as_of, awards)
+    tally = Tally.over(plan, lead, as_of, awards)
     right = settled(plan, lead, tally, attributes)
     if right is not tally:
         awards.clear()
-        tally = Tally.over(plan, lead.ledger, as_of, awards, right.closed)
+        tally = Tally.over(plan, lead, as_of, awards, right.closed)
     open_gates = [gate(attributes) for gate in plan.gates]
     found = []
     sources = lead.state.sources
@@ -162,7 +165,7 @@ def explain(plan: Plan, lead: Lead, as_of: int) -> Explained:
         found.append(_contribution(standing, standing.points, standing.points, as_of, None, None))
     found.sort(key=lambda c: (-c["points"], -c["time"], c["rule"], c["source"] or "", c["event_id"] or ""))
     clipped: list[dict[str, Any]] = []
-    sums = _clip(plan, raw_sums(plan, lead, tally, attributes), clipped)
+    sums = clip(plan, raw_sums(plan, lead, tally, attributes), clipped)
     return Explained(sums, found, clipped)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from mqlstream.core.event import ACTIVITY_KINDS, DAY_MS, KINDS, Event
+from mqlstream.core.feedback import answer
 from mqlstream.core.lead import EMAIL, MACHINE, NEVER, Entry, Lead, LeadState
 from mqlstream.core.ledger import Ledger
 from mqlstream.core.outcome import SCORED, Outcome, Reason, ignored
@@ -15,6 +16,7 @@ from mqlstream.core.outputs import Output
 from mqlstream.core.plan import Program
 from mqlstream.core.qualify import review
 from mqlstream.core.tally import Tally, ends_gap
+from mqlstream.core.timers import set_timer
 
 _KIND = {kind: index for index, kind in enumerate(KINDS)}
 _IN_LEDGER = len(ACTIVITY_KINDS)
@@ -43,7 +45,12 @@ def step(program: Program, lead: Lead, event: Event) -> Result:
     """Apply one event to its lead, in place, and tell how it ended. A lead belongs to one caller at a time."""
     kind = _KIND[event.kind]
     if kind > _PROFILE:
-        return Result(ignored(Reason.NOT_SUPPORTED), _NOTHING)
+        if event.kind != "feedback":
+            return Result(ignored(Reason.NOT_SUPPORTED), _NOTHING)
+        result = Result(*answer(program, lead, event))
+        if program.has_timers:
+            set_timer(program, lead, lead.state.as_of)
+        return result
     state = lead.state
     time = event.time
     source = lead.ledger.source(event.source)
@@ -72,10 +79,12 @@ def step(program: Program, lead: Lead, event: Event) -> Result:
     for index, plan in enumerate(program.plans):
         tally = lead.tallies[index]
         if tally is None:
-            lead.tallies[index] = tally = Tally.over(plan, lead.ledger, state.as_of)
-        if changed or tally.potential >= plan.needs:
+            lead.tallies[index] = tally = Tally.over(plan, lead, state.as_of)
+        if changed or tally.potential >= plan.needs or plan.rearm is not None:
             found = review(plan, program.shape, lead, tally, time if late else None, changed)
             outputs = outputs + found if found else outputs
+    if program.has_timers and state.tracks:
+        set_timer(program, lead, state.as_of)
     if reason is Reason.NONE:
         return Result(SCORED, outputs) if outputs else _SCORED
     return Result(ignored(reason), outputs)
@@ -147,7 +156,7 @@ def _count(program: Program, lead: Lead, entry: Entry) -> Reason:
                     shed = True
                 reason = Reason.NONE
                 continue
-        lead.tallies[index] = tally = Tally.over(plan, lead.ledger, as_of)
+        lead.tallies[index] = tally = Tally.over(plan, lead, as_of)
         shed = True
         if any(counted is entry for counted in tally.counted):
             reason = Reason.NONE
@@ -162,7 +171,7 @@ def _age(program: Program, lead: Lead) -> None:
     for index, plan in enumerate(program.plans):
         tally = lead.tallies[index]
         if tally is not None and as_of >= tally.good_until:
-            lead.tallies[index] = Tally.over(plan, lead.ledger, as_of)
+            lead.tallies[index] = Tally.over(plan, lead, as_of)
 
 
 def _shed(program: Program, lead: Lead) -> None:

@@ -6,9 +6,10 @@ A lead that was worked on is packed at the end of the batch (`packed_changes`); 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from heapq import heappop, heappush
 
-from mqlstream.core.lead import Lead, LeadState
-from mqlstream.core.packing import unpack
+from mqlstream.core.lead import NEVER, Lead, LeadState
+from mqlstream.core.packing import due_of, unpack
 from mqlstream.core.plan import Layout, Program
 from mqlstream.core.step import open_lead
 
@@ -28,6 +29,7 @@ class LeadTable:
         self._old: dict[str, Lead] = {}  # opened before the last turnover, and not used since
         self._changed: dict[str, Lead] = {}
         self._layout = -1
+        self._timers: list[tuple[int, str]] = []  # heap of (due, lead id); what a lead's state no longer says is passed over
 
     def load(self, lead_id: str, record: bytes | None) -> None:
         """Take a record as the changelog has it; None: the lead is gone."""
@@ -35,6 +37,29 @@ class LeadTable:
             self._packed.pop(lead_id, None)
         else:
             self._packed[lead_id] = record
+            if self.program.has_timers:
+                self._wake_at(due_of(record), lead_id)
+
+    def next_due(self) -> int | None:
+        """When the next timer may fire, in epoch milliseconds; None when none is set."""
+        return self._timers[0][0] if self._timers else None
+
+    def schedule(self, lead: Lead) -> None:
+        """Note the lead's timer, after a step or a timer has set it."""
+        self._wake_at(lead.state.due, lead.id)
+
+    def pop_due(self, clock_ms: int) -> Lead | None:
+        """A lead whose timer is due by the clock, opened, the earliest first; None when there is none."""
+        while self._timers and self._timers[0][0] <= clock_ms:
+            due, lead_id = heappop(self._timers)
+            lead = self.peek(lead_id)
+            if lead is not None and lead.state.due == due:
+                return self.open(lead_id)
+        return None
+
+    def _wake_at(self, due: int, lead_id: str) -> None:
+        if due != NEVER:
+            heappush(self._timers, (due, lead_id))
 
     def settle_layout(self) -> int | None:
         """Find the program's layout among those known; its number when it is new and has to be written down."""
@@ -66,7 +91,7 @@ class LeadTable:
 
     def packed_changes(self) -> list[tuple[str, bytes]]:
         """The records of all leads worked on since the last call, now also the table's."""
-        changes = [(lead_id, _fitting(lead)) for lead_id, lead in self._changed.items()]
+        changes = [(lead_id, _fitting(lead)) for lead_id, lead in self._changed.items() if lead.state.seq]
         self._packed.update(changes)
         self._changed = {}
         if len(self._young) > self._open_leads:
@@ -77,6 +102,8 @@ class LeadTable:
         """Forget all work since the last `packed_changes`."""
         for lead_id in self._changed:
             self._young.pop(lead_id, None)
+            if lead_id in self._packed and self.program.has_timers:
+                self._wake_at(due_of(self._packed[lead_id]), lead_id)  # it may have been taken off
         self._changed = {}
 
     def __len__(self) -> int:

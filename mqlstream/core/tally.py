@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
+from copy import copy
 from heapq import heapify, heappop, heappush
 from math import inf
 from typing import Any, NamedTuple
 
 from mqlstream.core.event import DAY_MS
 from mqlstream.core.inactivity import Gaps, InactivityPlan
-from mqlstream.core.lead import MACHINE, Entry
-from mqlstream.core.ledger import Ledger
+from mqlstream.core.lead import MACHINE, Entry, Lead
+from mqlstream.core.ledger import Key, Ledger
 from mqlstream.core.limits import Chain
 from mqlstream.core.plan import Candidate, LimitPlan, Plan, RulePlan
 from mqlstream.core.values import identity
@@ -32,10 +33,19 @@ class Reset(NamedTuple):
 
     value: float
     entry: Entry
-    rule: RulePlan
+    rule: RulePlan | None  # None: sales recycled the lead
+
+
+class Mark(NamedTuple):
+    """Where in the order a dimension starts again because sales recycled the lead."""
+
+    key: Key
+    dimension: int
+    value: float
 
 
 _NO_SLOPES: list[float] = []
+_NO_MARKS: list[Mark] = []
 _NO_GAPS: list[Gaps] = []
 _NO_RESETS: dict[int, Reset] = {}
 _NO_TIERS: dict[int, list[int]] = {}
@@ -53,6 +63,8 @@ class Tally:
 
     __slots__ = (
         "_expiring",
+        "_lead",
+        "_marks",
         "_windows",
         "at",
         "awarded",
@@ -69,8 +81,10 @@ class Tally:
         "tiers",
     )
 
-    def __init__(self, plan: Plan, record: list[Award] | None = None, closed: frozenset[int] = frozenset()) -> None:
+    def __init__(self, plan: Plan, lead: Lead, record: list[Award] | None = None, closed: frozenset[int] = frozenset()) -> None:
         self.plan = plan
+        self._lead = lead
+        self._marks = _marks(plan, lead) if plan.recycle else _NO_MARKS
         self.closed = closed
         self.record = record
         self.at = 0
@@ -88,12 +102,12 @@ class Tally:
         self._expiring: list[tuple[int, int, float, int]] = [] if own else _NOTHING_EXPIRES  # heap: expiry, lane, points, time
 
     @classmethod
-    def over(cls, plan: Plan, ledger: Ledger, as_of: int, record: list[Award] | None = None, closed: frozenset[int] = frozenset()) -> Tally:
+    def over(cls, plan: Plan, lead: Lead, as_of: int, record: list[Award] | None = None, closed: frozenset[int] = frozenset()) -> Tally:
         """The tally of what counts at ``as_of``, from scratch."""
-        tally = cls(plan, record, closed)
-        for entry in countable(plan, ledger, as_of):
+        tally = cls(plan, lead, record, closed)
+        for entry in countable(plan, lead.ledger, as_of):
             tally.feed(entry)
-        tally.advance(as_of)
+        tally.settle(as_of)
         return tally
 
     def make_room(self, as_of: int) -> bool:
@@ -134,7 +148,8 @@ class Tally:
         for entries, sign in ((gone, -1.0), (come, 1.0)):
             for entry in entries:
                 if reset is None or self._is_after(entry, reset):
-                    self._add(rule.lane, sign * _points(rule, entry), entry, rule)
+                    points = _points(rule, entry)
+                    self._add(rule.lane if points >= 0 else rule.negative_lane, sign * points, entry, rule)
 
     def _is_after(self, entry: Entry, reset: Reset) -> bool:
         if entry.time != reset.entry.time:
@@ -144,6 +159,8 @@ class Tally:
     def feed(self, entry: Entry) -> None:
         """Count the entry that comes next in order."""
         time = entry.time
+        if self._marks and self._marks[0].key < self._lead.ledger.key(entry):
+            self._start_again(self._lead.ledger.key(entry))
         if time > self.at:
             self.advance(time)
         now = time == self.at
@@ -212,12 +229,42 @@ class Tally:
             self.slopes[lane] -= points * time
         self.at = as_of
 
-    def worth(self, lane: int) -> float:
-        """What the lane's awards are worth together at `at`."""
+    def settle(self, as_of: int) -> None:
+        """All that is known up to ``as_of`` is fed: let it age, and dimensions start again where sales recycled the lead."""
+        if self._marks:
+            self._start_again((as_of + 1, "", ""))
+        self.advance(as_of)
+
+    def _start_again(self, before: Key) -> None:
+        """Apply the marks that stand before a place in the order."""
+        while self._marks and self._marks[0].key < before:
+            mark = self._marks.pop(0)
+            self.advance(mark.key[0])
+            self._set({mark.dimension: Reset(mark.value, Entry(mark.key[0], 0, mark.key[2], 0, 0, 0, ()), None)})
+
+    def worth_at(self, lane: int, at: int) -> float:
+        """What the lane's awards are worth together at a moment from `at` on before the next of them expires."""
         plan_lane = self.plan.lanes[lane]
+        worth = self.sums[lane]
         if plan_lane.shape == "linear":
-            return self.sums[lane] - (self.at * self.sums[lane] - self.slopes[lane]) / plan_lane.ms
-        return self.sums[lane]
+            return worth - (at * worth - self.slopes[lane]) / plan_lane.ms
+        if plan_lane.shape == "half_life" and at != self.at:
+            return float(worth * 2.0 ** (-(at - self.at) / plan_lane.ms))
+        return worth
+
+    def next_expiry(self) -> list[int]:
+        """When the next award expires; empty when none does."""
+        return [self._expiring[0][0]] if self._expiring else []
+
+    def glance(self, as_of: int) -> Tally:
+        """A tally as this one will stand at a later moment if nothing happens; it takes no further events."""
+        if as_of >= self.good_until:
+            return Tally.over(self.plan, self._lead, as_of, closed=self.closed)
+        glance = copy(self)
+        glance.sums, glance.slopes, glance._expiring = list(self.sums), list(self.slopes), list(self._expiring)
+        glance._marks, glance.resets, glance.tiers = list(self._marks), dict(self.resets), dict(self.tiers)
+        glance.settle(as_of)
+        return glance
 
     def _add(self, lane: int, points: float, entry: Entry, rule: RulePlan) -> None:
         shape = self.plan.lanes[lane].shape
@@ -246,7 +293,8 @@ class Tally:
         if rule.fast:
             self.awarded[rule.index] = max(entry.seq, self.awarded.get(rule.index, 0))
             self.potential = inf
-        self._add(rule.lane, _points(rule, entry), entry, rule)
+        points = _points(rule, entry)
+        self._add(rule.lane if points >= 0 else rule.negative_lane, points, entry, rule)
 
     def _reached(self, rule: RulePlan, entry: Entry) -> bool:
         """`count`: whether this match is the Nth or later within the window that ends with it."""
@@ -267,25 +315,38 @@ class Tally:
         return chain
 
     def _reset(self, rules: list[RulePlan], entry: Entry) -> None:
-        """`set`: dimensions start again from a value; what their rules were awarded so far counts no more."""
-        fresh: set[int] = set()
+        """`set`: of several rules that match one event the first listed sets a dimension."""
+        resets: dict[int, Reset] = {}
         for rule in rules:
             for dimension, value in (rule.set or {}).items():
-                if dimension in fresh:
-                    continue  # of several rules that match one event the first listed sets the dimension
-                fresh.add(dimension)
-                self.resets[dimension] = Reset(value, entry, rule)
-                self.potential += max(value, 0.0)
+                resets.setdefault(dimension, Reset(value, entry, rule))
+        self._set(resets)
+
+    def _set(self, resets: dict[int, Reset]) -> None:
+        """Dimensions start again from a value; what their rules were awarded so far counts no more."""
+        self.resets.update(resets)
+        self.potential += sum(max(reset.value, 0.0) for reset in resets.values())
         for index, lane in enumerate(self.plan.lanes):
-            if lane.dimension in fresh:
+            if lane.dimension in resets:
                 self.sums[index] = self.slopes[index] = 0.0
-        self._expiring = [item for item in self._expiring if self.plan.lanes[item[1]].dimension not in fresh]
+        self._expiring = [item for item in self._expiring if self.plan.lanes[item[1]].dimension not in resets]
         heapify(self._expiring)
         for rule_index in list(self.tiers):
-            if self.plan.rules[rule_index].dimension in fresh:
+            if self.plan.rules[rule_index].dimension in resets:
                 del self.tiers[rule_index]
         if self.record is not None:
-            self.record[:] = [award for award in self.record if award.rule.dimension not in fresh]
+            self.record[:] = [award for award in self.record if award.rule.dimension not in resets]
+
+
+def _marks(plan: Plan, lead: Lead) -> list[Mark]:
+    track = lead.state.tracks.get(plan.id)
+    if track is None:
+        return []
+    return sorted(
+        Mark((time, source, name), plan.dimensions[dimension], value)
+        for dimension, (time, source, name, value) in track.marks.items()
+        if dimension in plan.dimensions
+    )
 
 
 def ends_gap(entry_plan: InactivityPlan, entry: Entry) -> bool:

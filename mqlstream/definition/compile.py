@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from mqlstream.core.business import BusinessHours
 from mqlstream.core.email_kinds import SHIPPED, EmailLists
 from mqlstream.core.event import ACTIVITY_KINDS, KINDS, PASSIVE_ACTIONS, Event
 from mqlstream.core.inactivity import InactivityPlan
@@ -29,7 +30,10 @@ from mqlstream.core.plan import (
     Plan,
     PointsFrom,
     Program,
+    RearmPlan,
+    RecyclePlan,
     RulePlan,
+    SlaPlan,
     TierPlan,
     Values,
 )
@@ -55,14 +59,16 @@ def compile_program(
     layout, event_fields = _layout(definitions)
     per_day = max((definition.per_day for definition in definitions), default=100)
     places = [{path: index for index, path in enumerate(kind_paths)} for kind_paths in layout.paths]
+    plans = tuple(_Compiler(definition, places).plan() for definition in definitions)
     return Program(
-        plans=tuple(_Compiler(definition, places).plan() for definition in definitions),
+        plans=plans,
         layout=layout,
         extract=tuple(_extract(kind_paths) for kind_paths in layout.paths),
         event_fields=event_fields,
         per_day=per_day,
         horizon_days=max((definition.horizon_days for definition in definitions), default=400),
         own_flood=tuple(definition.per_day < per_day for definition in definitions),
+        has_timers=any(plan.rearm or plan.recycle or plan.sla or plan.active_from or plan.rises for plan in plans),
         watches_gaps=any(definition.inactivity for definition in definitions),
         shape=shape or HandoffShape(),
         email_lists=email_lists,
@@ -199,8 +205,15 @@ class _Compiler:
             qualifies=compile_when(qualify, dimensions, len(self.nodes) - 1, definition.grades, self.rule_index),
             threshold=dict(qualify.threshold),
             fast_track=tuple(self.rule_index[rule] for rule in qualify.fast_track),
+            rearm=RearmPlan(qualify.rearm.below, qualify.rearm.cooldown_ms) if qualify.rearm else None,
+            recycle=RecyclePlan(dict(qualify.recycle.set), qualify.recycle.cooldown_ms) if qualify.recycle else None,
+            sla=_sla(definition),
             reads_age=self._reads_age(),
-            plain=all(rule.plain for rule in rules) and all(lane.shape in _QUICK for lane in self.lanes) and not definition.inactivity,
+            plain=all(rule.plain for rule in rules)
+            and all(lane.shape in _QUICK for lane in self.lanes)
+            and not definition.inactivity
+            and qualify.recycle is None,
+            rises=any(rule.tiers for rule in rules) or any(lane.negative and lane.shape != "none" for lane in self.lanes),
             gated_sets=any(rule.set is not None and rule.gate is not None for rule in rules),
             needs=self._needs(),
             halving=tuple((index, lane.ms) for lane, index in self.lanes.items() if lane.shape == "half_life"),
@@ -237,14 +250,16 @@ class _Compiler:
         of_lead = split(rule.where)[1]
         gate_index = self.gates.setdefault(of_lead, len(self.gates)) if of_lead.items else None
         decay = rule.decay or model.Decay("none", 1)
-        lane = Lane(node, dimension, decay.shape, decay.ms, gate_index)
+        points = float(rule.points or 0.0) * rule.weight
+        lane = Lane(node, dimension, decay.shape, decay.ms, gate_index, points < 0)
+        negative = Lane(node, dimension, decay.shape, decay.ms, gate_index, True) if rule.points_from else lane
         limit, count = rule.limit, rule.count
         return RulePlan(
             index=index,
             id=rule.id,
             label=rule.label,
             intent=rule.intent,
-            points=float(rule.points or 0.0) * rule.weight,
+            points=points,
             lane=self.lanes.setdefault(lane, len(self.lanes)),
             dimension=dimension,
             gate=gate_index,
@@ -257,6 +272,7 @@ class _Compiler:
             points_from=PointsFrom(rule.points_from.min, rule.points_from.max) if rule.points_from else None,
             points_field=self._field(rule, rule.points_from.field) if rule.points_from else None,
             weight=rule.weight,
+            negative_lane=self.lanes.setdefault(negative, len(self.lanes)),
             tiers=tuple(TierPlan(tier.points, tier.within_ms, tier.at_least, tier.exactly) for tier in rule.tiers),
             node=node,
             set={self.node_of["dimension", name]: float(value) for name, value in rule.set.items()} if rule.set is not None else None,
@@ -341,6 +357,21 @@ class _Compiler:
         return max(totals) - standing - 2 * EPSILON
 
 
+def _sla(definition: model.Definition) -> SlaPlan | None:
+    sla = definition.sla
+    if sla is None:
+        return None
+    spans: dict[int, list[tuple[int, int]]] = {}
+    for hours in sla.hours:
+        spans.setdefault(hours.weekday, []).append((hours.from_minute, hours.until_minute))
+    holidays = frozenset(date.fromisoformat(day) for day in sla.holidays)
+    return SlaPlan(sla.accept_within_ms, BusinessHours(_zone(definition.timezone), spans, holidays))
+
+
+def _zone(name: str) -> tzinfo:
+    return UTC if name == "UTC" else ZoneInfo(name)
+
+
 def _ends_gap(match: Match | None, action: int | None) -> Match:
     """Whether an event is an activity: what the entry asks for, and not something that merely happened to the lead."""
 
@@ -378,7 +409,7 @@ def _unit(calendar: str | None, timezone: str) -> Callable[[int], Any] | None:
     """The key of the calendar unit that a time in epoch milliseconds falls into, in a time zone."""
     if calendar is None or calendar == "lifetime":
         return None
-    zone = UTC if timezone == "UTC" else ZoneInfo(timezone)
+    zone = _zone(timezone)
     read: Callable[[datetime], Any] = _UNITS[calendar]
     return lambda time: read(datetime.fromtimestamp(time // 1000, zone))
 

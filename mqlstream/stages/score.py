@@ -19,6 +19,7 @@ from mqlstream.core.scoring import attributes_at, grade_of, node_sums, score_of
 from mqlstream.core.step import step
 from mqlstream.core.table import LeadTable
 from mqlstream.core.tally import Tally
+from mqlstream.core.timers import fire
 from mqlstream.engine.interfaces import Effects, Output, Record
 from mqlstream.handoff import cloudevents
 from mqlstream.stages.dead_letter import dead_letter
@@ -80,6 +81,7 @@ class ScoreProcessor:
         self._program = stage.program
         self._table = LeadTable(stage.program)
         self._settled = False
+        self._clock_ms = 0  # the highest record timestamp read, wall time once caught up
 
     def restore(self, key: bytes, value: bytes | None) -> None:
         if key.startswith(LAYOUT_KEY):
@@ -95,12 +97,14 @@ class ScoreProcessor:
             self._settle(effects)
         try:
             self._apply(records, effects, careful=False)
+            self._tick(wall_ms, effects)
             changes = self._table.packed_changes()
         except Exception:
             # One record is more than the program can take. Its lead may be half changed: all again, lead by lead.
             self._table.revert()
             effects = Effects(effects.changelog, note=_Note(caught_up=wall_ms is not None))
             self._apply(records, effects, careful=True)
+            self._tick(wall_ms, effects)
             changes = self._table.packed_changes()
         effects.changelog.extend([(lead_id.encode(), packed) for lead_id, packed in changes])
         if self._stage.options.publish_scores:
@@ -111,7 +115,7 @@ class ScoreProcessor:
         return effects
 
     def due_ms(self) -> int | None:
-        return None
+        return self._table.next_due()
 
     def committed(self, effects: Effects) -> None:
         note: _Note = effects.note
@@ -137,6 +141,7 @@ class ScoreProcessor:
         program, table, note = self._program, self._table, effects.note
         outcomes: dict[tuple[str, Outcome], int] = {}
         decode = wire.decode
+        has_timers = program.has_timers
         packed: dict[str, bytes] = {}
         for record in records:
             try:
@@ -144,7 +149,10 @@ class ScoreProcessor:
             except wire.WireError as error:
                 self._reject(record, Reason.BAD_RECORD, str(error), effects)
                 continue
+            if has_timers:
+                self._tick(record.timestamp, effects)
             lead = table.open(event.lead)
+            due = lead.state.due
             if careful:
                 try:
                     result = step(program, lead, event)
@@ -155,6 +163,8 @@ class ScoreProcessor:
                     continue
             else:
                 result = step(program, lead, event)
+            if lead.state.due != due:
+                table.schedule(lead)
             outcome = (event.kind, result.outcome)
             outcomes[outcome] = outcomes.get(outcome, 0) + 1
             if result.outputs:
@@ -163,13 +173,25 @@ class ScoreProcessor:
         for lead_id in packed:
             table.open(lead_id)
 
-    def _hand_off(self, outputs: Sequence[dict[str, Any]], record: Record, effects: Effects) -> None:
+    def _tick(self, time_ms: int | None, effects: Effects) -> None:
+        """Move the clock on, and let the timers fire that are due by then."""
+        self._clock_ms = max(self._clock_ms, time_ms or 0)
+        due = self._table.next_due()
+        while due is not None and due <= self._clock_ms:
+            lead = self._table.pop_due(self._clock_ms)
+            if lead is not None:
+                self._hand_off(fire(self._program, lead), None, effects)
+                self._table.schedule(lead)
+            due = self._table.next_due()
+
+    def _hand_off(self, outputs: Sequence[dict[str, Any]], record: Record | None, effects: Effects) -> None:
         options = self._stage.options
         for output in outputs:
             key, value, headers = cloudevents.encode(output, options.source, structured=options.structured)
             effects.outputs.append(Output(self._stage.topics.handoff, key, value, headers))
             effects.note.handoffs[output["type"]] += 1
-            effects.note.caused_ms.append(record.timestamp)
+            if record is not None:
+                effects.note.caused_ms.append(record.timestamp)
 
     def _reject(self, record: Record, reason: Reason, detail: str, effects: Effects) -> None:
         effects.outputs.append(dead_letter(self._stage.topics.dead_letters, self._stage.name, record, reason, detail))
@@ -181,8 +203,8 @@ class ScoreProcessor:
         outputs = []
         as_of = lead.state.as_of
         for plan, tally in zip(self._program.plans, lead.tallies, strict=True):
-            tally = tally or Tally.over(plan, lead.ledger, as_of)
-            tally.advance(as_of)
+            tally = tally or Tally.over(plan, lead, as_of)
+            tally.settle(as_of)
             sums = node_sums(plan, lead, tally, attributes_at(plan, lead, as_of))
             track = lead.track(plan.id)
             score = {

@@ -1,0 +1,84 @@
+"""What happens to a lead without an event: cooldowns end, scores fall, deadlines pass. When, and what then."""
+
+from __future__ import annotations
+
+from mqlstream.core.event import DAY_MS
+from mqlstream.core.fall import next_look, total_at
+from mqlstream.core.lead import NEVER, Lead, Track
+from mqlstream.core.outputs import Output, cooled, sla_breached
+from mqlstream.core.plan import Plan, Program
+from mqlstream.core.qualify import OPEN_STAGES, review
+from mqlstream.core.scoring import EPSILON
+from mqlstream.core.tally import Tally
+
+
+def set_timer(program: Program, lead: Lead, from_ms: int) -> None:
+    """Note in the lead's state when it is next due, after all that is known at ``from_ms``; `NEVER` when nothing waits."""
+    due = [moment for index, plan in enumerate(program.plans) for moment in _due(plan, lead, _tally(program, lead, index), from_ms)]
+    lead.state.due = min(due, default=NEVER)
+
+
+def fire(program: Program, lead: Lead) -> list[Output]:
+    """The lead's timer is due: do what is to be done at that moment, and set the next."""
+    due = lead.state.due
+    outputs: list[Output] = []
+    for index, plan in enumerate(program.plans):
+        track = lead.state.tracks.get(plan.id)
+        if track is not None:
+            outputs += _fire(program, plan, index, lead, track, due)
+    set_timer(program, lead, due + 1)
+    return outputs
+
+
+def _tally(program: Program, lead: Lead, index: int) -> Tally:
+    tally = lead.tallies[index]
+    if tally is None:
+        lead.tallies[index] = tally = Tally.over(program.plans[index], lead, lead.state.as_of)
+    return tally
+
+
+def _due(plan: Plan, lead: Lead, tally: Tally, from_ms: int) -> list[int]:
+    """The moments from ``from_ms`` on at which something may happen under a plan."""
+    track = lead.state.tracks.get(plan.id)
+    if track is None or not plan.live:
+        return []
+    moments = []
+    if track.stage in OPEN_STAGES and plan.qualifies is not None:
+        if track.cooldown_until >= from_ms:
+            moments.append(track.cooldown_until)
+        elif tally.potential >= plan.needs:
+            if plan.active_from is not None and plan.active_from >= from_ms:
+                moments.append(plan.active_from)
+            if plan.rises:
+                moments.append(-(-from_ms // DAY_MS) * DAY_MS)
+    if track.stage == "mql":
+        if track.respond_by != NEVER and not track.breached:
+            moments.append(max(track.respond_by, from_ms))
+        if plan.rearm is not None and track.peaked:
+            moments.append(next_look(plan, lead, tally, plan.rearm.below, max(from_ms, lead.state.as_of)))
+    return moments
+
+
+def _fire(program: Program, plan: Plan, index: int, lead: Lead, track: Track, due: int) -> list[Output]:
+    state = lead.state
+    outputs: list[Output] = []
+    if track.stage == "mql" and track.respond_by != NEVER and not track.breached and track.respond_by <= due:
+        state.as_of = max(state.as_of, due)
+        track.breached = True
+        outputs.append(sla_breached(plan, lead, track))
+    if track.stage == "mql" and plan.rearm is not None and track.peaked:
+        total = total_at(plan, lead, _tally(program, lead, index), due)
+        if total < plan.rearm.below - EPSILON:
+            state.as_of = max(state.as_of, due)
+            outputs.append(cooled(plan, lead, track, total))
+            track.enter("lead", state)
+            track.cooldown_until = state.as_of + plan.rearm.cooldown_ms
+    elif track.stage in OPEN_STAGES and due >= state.as_of:
+        before = state.as_of
+        state.as_of = due
+        found = review(plan, program.shape, lead, Tally.over(plan, lead, due), None, True)
+        if not found:
+            state.as_of = before
+        lead.tallies[index] = None
+        outputs += found
+    return outputs
