@@ -1,0 +1,174 @@
+"""The score stage, batch by batch: what it writes, what it restores from, and what one bad record does to the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import pytest
+
+from mqlstream import metrics, offline, wire
+from mqlstream.core import step as step_module
+from mqlstream.core.event import Event
+from mqlstream.engine.interfaces import Effects, Headers
+from mqlstream.handoff.contract import parse
+from mqlstream.stages import score
+from mqlstream.stages.score import LAYOUT_KEY, ScoreOptions, ScoreProcessor, ScoreStage
+from mqlstream.topics import Topics
+
+TOPICS = Topics("mql.")
+START = 1_793_610_000_000
+HOUR = 3_600_000
+DEFINITION = """
+definition: first
+version: 1
+rules:
+  - {id: visit, on: web_visit, where: {path: {prefix: /pricing}}, points: 60, decay: {half_life: 14d}, limit: {count: 2, per: 7d}}
+  - {id: demo, on: form_fill, where: {form: demo}, points: 30}
+qualify: {threshold: {total: 100}}
+"""
+OTHER = DEFINITION.replace("path: {prefix: /pricing}", "path: {prefix: /pricing}, duration_seconds: {not_in: [-1]}").replace(
+    "version: 1", "version: 2"
+)
+
+
+@dataclass(frozen=True)
+class Read:
+    """A record as a task reads it."""
+
+    value: bytes | None
+    offset: int = 0
+    timestamp: int = START
+    topic: str = TOPICS.lead_events
+    partition: int = 0
+    key: bytes | None = b"ann"
+    headers: Headers = ()
+
+
+def stage(definition: str = DEFINITION, **options: Any) -> ScoreStage:
+    return ScoreStage(TOPICS, offline.compile_texts([definition]), ScoreOptions(**options))
+
+
+def event(number: int, kind: str = "web_visit", lead: str = "ann", after_ms: int = 0, **body: Any) -> Event:
+    return Event("s", f"e{number}", kind, START + after_ms, lead, body=body or {"path": "/pricing"})
+
+
+def records(*events: Event) -> list[Read]:
+    return [Read(wire.encode(each), offset, each.time) for offset, each in enumerate(events)]
+
+
+def restored(of: ScoreStage, written: Sequence[Effects]) -> ScoreProcessor:
+    processor = of.processor(0)
+    for effects in written:
+        for key, value in effects.changelog:
+            processor.restore(key, value)
+    return processor
+
+
+def handoffs(effects: Effects) -> list[str]:
+    return [parse(each.value, each.headers).id for each in effects.outputs if each.topic == TOPICS.handoff]
+
+
+EVENTS = [
+    event(1),
+    event(2, after_ms=HOUR),
+    event(3, lead="bob"),
+    event(4, "form_fill", "bob", 2 * HOUR, form="demo"),
+    event(5, "form_fill", "ann", 3 * HOUR, form="demo"),
+    event(6, lead="bob", after_ms=-HOUR),
+]
+
+
+def test_several_events_of_a_lead_are_one_record_of_the_changelog() -> None:
+    effects = stage().processor(0).process(records(*EVENTS), None)
+    keys = [key for key, _ in effects.changelog]
+    assert sorted(keys) == sorted({b"ann", b"bob", LAYOUT_KEY + b"1"})
+    assert len(handoffs(effects)) == 2
+
+
+@pytest.mark.parametrize("cut", range(len(EVENTS) + 1))
+def test_a_restart_between_any_two_events_changes_nothing(cut: int) -> None:
+    whole = stage().processor(0).process(records(*EVENTS), None)
+    before = stage().processor(0).process(records(*EVENTS[:cut]), None)
+    after = restored(stage(), [before]).process(records(*EVENTS[cut:]), None)
+    assert handoffs(before) + handoffs(after) == handoffs(whole)
+    assert dict(before.changelog) | dict(after.changelog) == dict(whole.changelog)
+
+
+def test_a_record_that_cannot_be_read_goes_aside_and_its_neighbours_count() -> None:
+    read = [*records(*EVENTS[:2]), Read(b"\xff", 7), Read(None, 8), *records(*EVENTS[2:])]
+    effects = stage().processor(0).process(read, None)
+    assert len(handoffs(effects)) == 2
+    dead = [each for each in effects.outputs if each.topic == TOPICS.dead_letters]
+    assert [each.value for each in dead] == [b"\xff", None]
+    assert [dict(each.headers)["mqlstream.reason"] for each in dead] == [b"bad_record"] * 2
+
+
+def test_an_event_that_is_too_much_for_the_program_goes_aside_and_leaves_its_lead_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fragile(program: Any, lead: Any, read: Event) -> Any:
+        result = step_module.step(program, lead, read)
+        if read.id == "poison":
+            raise ZeroDivisionError  # after the lead was changed
+        return result
+
+    monkeypatch.setattr(score, "step", fragile)
+    poisoned = [*EVENTS[:4], Event("s", "poison", "web_visit", START, "bob"), *EVENTS[4:]]
+    effects = stage().processor(0).process(records(*poisoned), None)
+    monkeypatch.undo()
+    whole = stage().processor(0).process(records(*EVENTS), None)
+    assert dict(effects.changelog) == dict(whole.changelog)
+    assert handoffs(effects) == handoffs(whole)
+    (dead,) = [each for each in effects.outputs if each.topic == TOPICS.dead_letters]
+    assert dict(dead.headers)["mqlstream.reason"] == b"failed"
+    assert wire.decode(dead.value or b"").id == "poison"
+
+
+def test_a_definition_that_reads_other_fields_takes_over_what_was_kept() -> None:
+    before = stage().processor(0).process(records(*EVENTS[:2]), None)
+    after = restored(stage(OTHER), [before]).process(records(event(9, "form_fill", after_ms=4 * HOUR, form="demo")), None)
+    numbers = [key for key, _ in after.changelog if key.startswith(LAYOUT_KEY)]
+    assert numbers == [LAYOUT_KEY + b"2"]
+    again = restored(stage(OTHER), [before, after]).process(records(event(10, after_ms=5 * HOUR)), None)
+    assert not [key for key, _ in again.changelog if key.startswith(LAYOUT_KEY)]
+
+
+def test_the_latest_score_is_published_once_a_batch() -> None:
+    effects = stage(publish_scores=True).processor(0).process(records(*EVENTS), None)
+    published = {each.key: orjson.loads(each.value or b"") for each in effects.outputs if each.topic == TOPICS.scores}
+    assert set(published) == {b"first/ann", b"first/bob"}
+    rows = {row["lead_id"]: row for row in offline.score_leads([DEFINITION], [_raw(each) for each in EVENTS])}
+    assert published[b"first/ann"]["score"]["total"] == pytest.approx(rows["ann"]["score"]["total"], abs=1e-6)
+    assert published[b"first/ann"]["stage"] == "mql"
+
+
+def _raw(of: Event) -> dict[str, Any]:
+    return {"id": of.id, "source": of.source, "kind": of.kind, "time": of.time, "lead_id": of.lead, **of.body}
+
+
+COOLING = DEFINITION.replace("qualify: {threshold: {total: 100}}", "qualify: {threshold: {total: 100}, rearm: {below: 80, cooldown: 1d}}")
+
+
+def test_a_timer_fires_when_the_clock_gets_there_also_after_a_restart() -> None:
+    before = stage(COOLING).processor(0).process(records(*EVENTS[:1], *EVENTS[3:5], event(7, after_ms=4 * HOUR)), None)
+    assert len(handoffs(before)) == 1
+    processor = restored(stage(COOLING), [before])
+    due = processor.due_ms()
+    assert due is not None
+    assert handoffs(processor.process([], due - 1)) == []
+    fallen: list[str] = []
+    while due is not None and not fallen and due < START + 100 * 24 * HOUR:
+        fallen = handoffs(processor.process([], due))
+        due = processor.due_ms()
+    assert len(fallen) == 1
+
+
+def test_a_batch_is_counted_once_it_is_committed() -> None:
+    processor = stage().processor(0)
+    counted = metrics.EVENTS.labels("web_visit", "scored", "")
+    before = counted._value.get()
+    effects = processor.process(records(*EVENTS), None)
+    assert counted._value.get() == before
+    processor.committed(effects)
+    assert counted._value.get() == before + 4
