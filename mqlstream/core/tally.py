@@ -72,6 +72,7 @@ class Tally:
         "counted",
         "gaps",
         "good_until",
+        "look",
         "plan",
         "potential",
         "record",
@@ -91,6 +92,7 @@ class Tally:
         self.good_until = 2**63  # when the oldest entry leaves the horizon
         self.counted: list[Entry] = []
         self.potential = 0.0
+        self.look: tuple[int, Any] | None = None  # kept for `mqlstream.core.timers`; None once the score may fall sooner
         self.sums = [0.0] * len(plan.lanes)
         own = not plan.plain  # else most leads of most installations share what they never change
         self.slopes = [0.0] * len(plan.lanes) if own else _NO_SLOPES  # of linear lanes: points times event time
@@ -179,6 +181,8 @@ class Tally:
                 self.sums[lane] += points
                 if points > 0:
                     self.potential += points
+                else:
+                    self.look = None
                 if self.record is not None:
                     self.record.append(Award(entry, rule, points))
             elif rule.plain:
@@ -279,6 +283,8 @@ class Tally:
             heappush(self._expiring, (entry.time + self.plan.lanes[lane].ms, lane, points, entry.time))
         if points > 0:
             self.potential += points
+        else:
+            self.look = None
         if self.record is not None:
             self.record.append(Award(entry, rule, points))
 
@@ -324,6 +330,7 @@ class Tally:
 
     def _set(self, resets: dict[int, Reset]) -> None:
         """Dimensions start again from a value; what their rules were awarded so far counts no more."""
+        self.look = None
         self.resets.update(resets)
         self.potential += sum(max(reset.value, 0.0) for reset in resets.values())
         for index, lane in enumerate(self.plan.lanes):

@@ -55,8 +55,16 @@ def _due(plan: Plan, lead: Lead, tally: Tally, from_ms: int) -> list[int]:
         if track.respond_by != NEVER and not track.breached:
             moments.append(max(track.respond_by, from_ms))
         if plan.rearm is not None and track.peaked:
-            moments.append(next_look(plan, lead, tally, plan.rearm.below, max(from_ms, lead.state.as_of)))
+            moments.append(_look(plan, lead, tally, plan.rearm.below, max(from_ms, lead.state.as_of)))
     return moments
+
+
+def _look(plan: Plan, lead: Lead, tally: Tally, below: float, from_ms: int) -> int:
+    """When to look at a falling score. What was found before still holds while events only add to it."""
+    attributes = lead.attributes()
+    if tally.look is None or tally.look[0] < from_ms or tally.look[1] is not attributes or tally.tiers:
+        tally.look = next_look(plan, lead, tally, below, from_ms), attributes
+    return tally.look[0]
 
 
 def _fire(program: Program, plan: Plan, index: int, lead: Lead, track: Track, due: int) -> list[Output]:
