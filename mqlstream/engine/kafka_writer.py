@@ -11,7 +11,7 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import (
@@ -47,15 +47,11 @@ def _worth_a_line(record: logging.LogRecord) -> bool:
 logging.getLogger("aiokafka.producer.sender").addFilter(_worth_a_line)
 
 
-class _Batch:
-    """A batch on its way: what it holds, for the message should the broker refuse it."""
+class _Batch(NamedTuple):
+    """A batch on its way."""
 
-    __slots__ = ("builder", "size", "where")
-
-    def __init__(self, where: Partition, builder: Any) -> None:
-        self.where = where
-        self.builder = builder
-        self.size = 0
+    where: Partition
+    builder: Any
 
 
 class KafkaWriter:
@@ -154,25 +150,21 @@ class KafkaWriter:
         return batches
 
     def _fill(self, batches: list[_Batch], where: Partition, records: Iterable[_Row]) -> None:
-        limit = self._batch_bytes.get(where[0], _BATCH_BYTES)
-        batch = _Batch(where, self._producer.create_batch())
-        batches.append(batch)
-        append = batch.builder.append
-        size = 0
+        limit = self._batch_bytes.get(where[0])  # mostly none: then the builder says when it is full
+        builder = self._producer.create_batch()
+        batches.append(_Batch(where, builder))
+        append = builder.append
         for key, value, timestamp_ms, headers in records:
-            more = len(key or b"") + len(value or b"") + _RECORD_BYTES
-            if headers:
-                # (Kafka allows headers without a content, whatever the type says.)
-                more += sum(len(name) + len(content or b"") for name, content in headers) + 8 * len(headers)
-            # The builder takes any first record, however large, and nothing more once it is full.
-            if (size and size + more > limit) or append(timestamp=timestamp_ms, key=key, value=value, headers=headers) is None:
-                batch = _Batch(where, self._producer.create_batch())
-                batches.append(batch)
-                append = batch.builder.append
-                size = 0
+            if limit is not None and builder.record_count():
+                full = builder.size() + _size(key, value, headers) > limit
+            else:
+                full = False
+            # A builder takes any first record, however large, and nothing more once it is full.
+            if full or append(timestamp=timestamp_ms, key=key, value=value, headers=headers) is None:
+                builder = self._producer.create_batch()
+                batches.append(_Batch(where, builder))
+                append = builder.append
                 append(timestamp=timestamp_ms, key=key, value=value, headers=headers)
-            size += more
-            batch.size = size
 
     def _raise_first(self, sent: list[tuple[_Batch, asyncio.Future[Any]]]) -> None:
         """Raise the first failure among the batches, in our terms."""
@@ -188,12 +180,16 @@ class KafkaWriter:
 
     def _refused(self, batch: _Batch, error: BaseException | None) -> None:
         topic, partition = batch.where
-        count = batch.builder.record_count()
+        count, size = batch.builder.record_count(), batch.builder.size()
         if count > 1 and isinstance(error, MessageSizeTooLargeError | RecordListTooLargeError):
-            self._batch_bytes[topic] = limit = max(1, batch.size // 4)
-            raise TryAgain(f"{topic} takes no batch of {batch.size} bytes; from now on {limit}") from error
-        what = f"a record of about {batch.size} bytes" if count == 1 else f"{count} records of about {batch.size} bytes"
+            self._batch_bytes[topic] = limit = max(1, size // 4)
+            raise TryAgain(f"{topic} takes no batch of {size} bytes; from now on {limit}") from error
+        what = f"a record of about {size} bytes" if count == 1 else f"{count} records of about {size} bytes"
         raise Refused(f"{topic}[{partition}] refuses {what}: {type(error).__name__}; see the topic's max.message.bytes") from error
+
+
+def _size(key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]) -> int:
+    return len(key or b"") + len(value or b"") + sum(len(name) + len(content) + 8 for name, content in headers) + _RECORD_BYTES
 
 
 def _seen(future: asyncio.Future[Any]) -> None:
