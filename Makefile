@@ -16,7 +16,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench bench-peers oracle sim chaos image lock clean
+.PHONY: help demo test check docs bench bench-peers oracle sim chaos image lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -32,6 +32,9 @@ check: $(READY) ## ruff, mypy, import contracts
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	$(VENV)/bin/lint-imports --no-logo
+
+docs: $(READY) ## write the tables and the schema in docs/ anew from the descriptions of the language
+	@$(PY) -m tests.docs.generate
 
 bench: $(READY) ## throughput against Kafka Streams and end-to-end latency; about 15 minutes, needs Java 17 and Maven
 	@$(PY) -m tests.bench $(ARGS)

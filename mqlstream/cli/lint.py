@@ -14,9 +14,25 @@ from mqlstream.definition.lint import ERROR, Finding, lint
 from mqlstream.errors import CheckFailed
 
 
+def _print_schema(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        from mqlstream.definition.schema import schema_text  # only here: reading definitions needs no schema
+
+        click.echo(schema_text(), nl=False)
+        context.exit()
+
+
 @click.command("lint")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
 @click.option("--strict", is_flag=True, help="Exit 1 on warnings too.")
+@click.option(
+    "--print-schema",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_schema,
+    help="Print the JSON Schema of definitions, for editors, and exit.",
+)
 @click.option(
     "--format",
     "format_",
@@ -34,6 +50,7 @@ def command(files: Sequence[Path], strict: bool, format_: str) -> None:
     Examples:
       mqlstream lint config/b2b-default.yaml
       mqlstream lint --strict --format json definitions/*.yaml
+      mqlstream lint --print-schema > definition.schema.json
     """
     today = datetime.now(UTC).date()
     findings = lint(*files, today=today)

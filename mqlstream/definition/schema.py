@@ -5,6 +5,7 @@ A schema is looser than the parser where it cannot be as strict (names of other 
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from mqlstream.definition import types
@@ -27,6 +28,11 @@ def json_schema(not_yet: frozenset[str] = NOT_YET) -> Schema:
         **_construct(CONSTRUCTS["definition"], not_yet),
         "$defs": {**{name: _construct(CONSTRUCTS[name], not_yet) for name in names}, "where": _where(), "when": _when()},
     }
+
+
+def schema_text() -> str:
+    """The schema as a file for editors."""
+    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def _construct(construct: Construct, not_yet: frozenset[str]) -> Schema:

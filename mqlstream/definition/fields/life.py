@@ -194,7 +194,7 @@ TESTS = (
         "What happens at a moment: `at` and one kind of event with its fields.",
         (
             Field("at", _AT, "After `start`.", "1h", required=True, beside="form_fill: {form: demo}"),
-            *(Field(kind, _BODY, f"A {kind} with these fields.", "{}", beside="at: 1h") for kind in KINDS),
+            *(Field(kind, _BODY, f"`{kind}` with these fields.", "{}", beside="at: 1h") for kind in KINDS),
         ),
         frame="tests: [{name: a, start: '2026-11-02T09:00:00Z', events: [@], expect: [{at: 1h, total: 0}]}]",
         base="at: 1h, form_fill: {form: demo}",
