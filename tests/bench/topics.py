@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import orjson
 from confluent_kafka import KafkaException, Producer
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # not in its __all__
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from mqlstream import wire
 from mqlstream.core.event import Event
