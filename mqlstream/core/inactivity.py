@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mqlstream.core.event import DAY_MS
+from mqlstream.core.lead import MACHINE, Entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,3 +108,9 @@ def _moments(start: int, end: int, after_ms: int, every_ms: int | None) -> range
     if first > end:
         return range(0)
     return range(first, end + 1, every_ms) if every_ms else range(first, first + 1)
+
+
+def ends_gap(entry_plan: InactivityPlan, entry: Entry) -> bool:
+    """Whether an event is an activity as an inactivity entry sees it."""
+    test = None if entry.flags & MACHINE else entry_plan.ends_gap.get(entry.kind)
+    return test is not None and test(entry.values)

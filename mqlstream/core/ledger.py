@@ -7,12 +7,16 @@ too: so a late event on that day is still told from a flood, and what counts rem
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
+from typing import TYPE_CHECKING
 
 from mqlstream.core.event import DAY_MS
 from mqlstream.core.lead import Entry, LeadState
 from mqlstream.core.outcome import Reason
 from mqlstream.core.packing import Packer
+
+if TYPE_CHECKING:
+    from mqlstream.core.plan import Plan
 
 Key = tuple[int, str, str]
 _SOURCES = 64  # names of sources kept before those out of use are forgotten
@@ -150,6 +154,24 @@ class Ledger:
             if entry.time // DAY_MS != day:
                 break
             self._counts[entry.kind] = self._counts.get(entry.kind, 0) + 1
+
+
+def countable(plan: Plan, ledger: Ledger, as_of: int) -> list[Entry]:
+    """The entries that count at ``as_of``: past the plan's flood limit, within its horizon, the newest of its ledger."""
+    entries = ledger.state.entries
+    if plan.per_day < ledger.per_day:
+        counts: dict[tuple[int, int], int] = {}
+        kept = []
+        for entry in entries:
+            slot = (entry.time // DAY_MS, entry.kind)
+            counts[slot] = counts.get(slot, 0) + 1
+            if counts[slot] <= plan.per_day:
+                kept.append(entry)
+        entries = kept
+    first_ms = (as_of // DAY_MS - plan.horizon_days + 1) * DAY_MS
+    low = bisect_right(entries, first_ms - 1, key=_time) if entries and entries[0].time < first_ms else 0
+    high = bisect_right(entries, as_of, key=_time) if entries and entries[-1].time > as_of else len(entries)
+    return entries[max(low, high - plan.ledger) : high]
 
 
 def _time(entry: Entry) -> int:

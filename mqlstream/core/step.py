@@ -9,13 +9,14 @@ from typing import NamedTuple
 
 from mqlstream.core.event import ACTIVITY_KINDS, DAY_MS, KINDS, Event
 from mqlstream.core.feedback import answer
+from mqlstream.core.inactivity import ends_gap
 from mqlstream.core.lead import EMAIL, MACHINE, NEVER, Entry, Lead, LeadState
 from mqlstream.core.ledger import Ledger
 from mqlstream.core.outcome import SCORED, Outcome, Reason, ignored
 from mqlstream.core.outputs import Output
 from mqlstream.core.plan import Program
 from mqlstream.core.qualify import review
-from mqlstream.core.tally import Tally, ends_gap
+from mqlstream.core.tally import Tally
 from mqlstream.core.timers import set_timer
 
 _KIND = {kind: index for index, kind in enumerate(KINDS)}

@@ -14,9 +14,9 @@ from math import inf
 from typing import Any, NamedTuple
 
 from mqlstream.core.event import DAY_MS
-from mqlstream.core.inactivity import Gaps, InactivityPlan
+from mqlstream.core.inactivity import Gaps, ends_gap
 from mqlstream.core.lead import MACHINE, Entry, Lead
-from mqlstream.core.ledger import Key, Ledger
+from mqlstream.core.ledger import Key, countable
 from mqlstream.core.limits import Chain
 from mqlstream.core.plan import Candidate, LimitPlan, Plan, RulePlan
 from mqlstream.core.values import identity
@@ -354,30 +354,6 @@ def _marks(plan: Plan, lead: Lead) -> list[Mark]:
         for dimension, (time, source, name, value) in track.marks.items()
         if dimension in plan.dimensions
     )
-
-
-def ends_gap(entry_plan: InactivityPlan, entry: Entry) -> bool:
-    """Whether an event is an activity as an inactivity entry sees it."""
-    test = None if entry.flags & MACHINE else entry_plan.ends_gap.get(entry.kind)
-    return test is not None and test(entry.values)
-
-
-def countable(plan: Plan, ledger: Ledger, as_of: int) -> list[Entry]:
-    """The entries that count at ``as_of``: past the plan's flood limit, within its horizon, the newest of its ledger."""
-    entries = ledger.state.entries
-    if plan.per_day < ledger.per_day:
-        counts: dict[tuple[int, int], int] = {}
-        kept = []
-        for entry in entries:
-            slot = (entry.time // DAY_MS, entry.kind)
-            counts[slot] = counts.get(slot, 0) + 1
-            if counts[slot] <= plan.per_day:
-                kept.append(entry)
-        entries = kept
-    first_ms = (as_of // DAY_MS - plan.horizon_days + 1) * DAY_MS
-    low = bisect_right(entries, first_ms - 1, key=_time) if entries and entries[0].time < first_ms else 0
-    high = bisect_right(entries, as_of, key=_time) if entries and entries[-1].time > as_of else len(entries)
-    return entries[max(low, high - plan.ledger) : high]
 
 
 def _points(rule: RulePlan, entry: Entry) -> float:

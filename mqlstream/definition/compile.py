@@ -10,20 +10,17 @@ from zoneinfo import ZoneInfo
 
 from mqlstream.core.business import BusinessHours
 from mqlstream.core.email_kinds import SHIPPED, EmailLists
-from mqlstream.core.event import ACTIVITY_KINDS, KINDS, PASSIVE_ACTIONS, Event
+from mqlstream.core.event import ACTIVITY_KINDS, KINDS, PASSIVE_ACTIONS
 from mqlstream.core.inactivity import InactivityPlan
-from mqlstream.core.lead import Track
 from mqlstream.core.matching import FieldTests, Matcher
 from mqlstream.core.plan import (
     Attributes,
     Candidate,
     ConditionPlan,
     CountPlan,
-    Extract,
     FitPlan,
     HandoffShape,
     Lane,
-    Layout,
     LimitPlan,
     Match,
     Node,
@@ -38,16 +35,13 @@ from mqlstream.core.plan import (
     Values,
 )
 from mqlstream.core.scoring import EPSILON
-from mqlstream.core.values import identity, lookup
+from mqlstream.core.values import lookup
 from mqlstream.definition import model
+from mqlstream.definition.layout import KIND, MET, WITH_ACTION, lay_out, reader
 from mqlstream.definition.when import compile_when, rules_in, wheres_in
 from mqlstream.definition.where import by_field, event_match, gate, paths, split
 
-_KIND = {kind: index for index, kind in enumerate(KINDS)}
-_MET = ("lead.stage", "lead.cycle")
-KEPT_CHARACTERS = 1_000  # of one field of one event: the ledger of a lead must stay small
 _AGE = "age"
-_WITH_ACTION = ("email_click", "webinar_attendance")
 _QUICK = ("none", "half_life")  # lanes to which an award of now is simply added
 Places = Mapping[str, int]
 
@@ -56,14 +50,14 @@ def compile_program(
     definitions: Sequence[model.Definition], shape: HandoffShape | None = None, email_lists: EmailLists = SHIPPED
 ) -> Program:
     """All definitions in force as one program, in the order given. Raises nothing on definitions that parsed."""
-    layout, event_fields = _layout(definitions)
+    layout, event_fields = lay_out(definitions)
     per_day = max((definition.per_day for definition in definitions), default=100)
     places = [{path: index for index, path in enumerate(kind_paths)} for kind_paths in layout.paths]
     plans = tuple(_Compiler(definition, places).plan() for definition in definitions)
     return Program(
         plans=plans,
         layout=layout,
-        extract=tuple(_extract(kind_paths) for kind_paths in layout.paths),
+        extract=tuple(reader(kind_paths) for kind_paths in layout.paths),
         event_fields=event_fields,
         per_day=per_day,
         horizon_days=max((definition.horizon_days for definition in definitions), default=400),
@@ -73,87 +67,6 @@ def compile_program(
         shape=shape or HandoffShape(),
         email_lists=email_lists,
     )
-
-
-def _layout(definitions: Sequence[model.Definition]) -> tuple[Layout, tuple[int, ...]]:
-    """Which fields of each kind any definition reads; what the event met stands last."""
-    fields: list[set[str]] = [set() for _ in KINDS]
-    met: list[set[str]] = [set() for _ in KINDS]
-    for definition in definitions:
-        for rule in definition.rules:
-            for kind in rule.on:
-                for path in _fields_of(rule):
-                    if path in _MET:
-                        met[_KIND[kind]].add(f"{path}@{definition.id}")
-                    else:
-                        fields[_KIND[kind]].add(path)
-        for entry in definition.inactivity:
-            for kind in entry.on or ACTIVITY_KINDS:
-                fields[_KIND[kind]].update(paths(split(entry.where)[0]))
-                if kind in _WITH_ACTION:
-                    fields[_KIND[kind]].add("action")
-    layout = Layout(tuple((*sorted(own), *sorted(others)) for own, others in zip(fields, met, strict=True)))
-    return layout, tuple(len(own) for own in fields)
-
-
-def _fields_of(rule: model.Rule) -> set[str]:
-    read = set(paths(split(rule.where)[0]))
-    for of in (
-        rule.limit.by if rule.limit else None,
-        rule.count.by if rule.count else None,
-        rule.count.distinct if rule.count else None,
-        rule.points_from.field if rule.points_from else None,
-    ):
-        if of is not None:
-            read.add(of)
-    return read
-
-
-def _extract(kind_paths: tuple[str, ...]) -> Extract:
-    """The reader of an event's values, in the layout's order; shaped for the common case of plain top-level fields."""
-    if any("." in path or "@" in path or path in _ENVELOPE for path in kind_paths):
-        getters = [_getter(path) for path in kind_paths]
-        return lambda event, tracks: tuple([_kept(getter(event, tracks)) for getter in getters])
-    match kind_paths:
-        case ():
-            return lambda event, tracks: ()
-        case (one,):
-            return lambda event, tracks: (_kept(event.body.get(one)),)
-
-    def several(event: Event, tracks: Mapping[str, Track]) -> tuple[Any, ...]:
-        get = event.body.get
-        return tuple([_kept(get(path)) for path in kind_paths])
-
-    return several
-
-
-def _kept(value: Any) -> Any:
-    """A value as the ledger keeps it and rules see it: texts up to `KEPT_CHARACTERS`, longer lists and objects not at all."""
-    if type(value) is str:
-        return value if len(value) <= KEPT_CHARACTERS else value[:KEPT_CHARACTERS]
-    if type(value) is list or type(value) is dict:
-        return value if len(identity(value)) <= KEPT_CHARACTERS else None
-    return value
-
-
-_ENVELOPE = {"id", "source", "kind", "time", "machine", "email", "lead_id"}
-
-
-def _getter(path: str) -> Callable[[Event, Mapping[str, Track]], Any]:
-    if "@" in path and path.partition("@")[0] in _MET:
-        what, _, definition = path.partition("@")
-        if what == "lead.stage":
-            return lambda event, tracks: tracks[definition].stage if definition in tracks else "lead"
-        return lambda event, tracks: tracks[definition].cycle if definition in tracks else 0
-    if path in _ENVELOPE:
-        attribute = "lead" if path == "lead_id" else path
-
-        def enveloped(event: Event, tracks: Mapping[str, Track]) -> Any:
-            found = event.body.get(path)
-            return found if found is not None else getattr(event, attribute)
-
-        return enveloped
-    return lambda event, tracks: lookup(event.body, path)
 
 
 class _Compiler:
@@ -173,7 +86,7 @@ class _Compiler:
 
     def _own_places(self, kind_places: Places) -> Places:
         suffix = f"@{self.definition.id}"
-        return {path.removesuffix(suffix) if path.partition("@")[0] in _MET else path: place for path, place in kind_places.items()}
+        return {path.removesuffix(suffix) if path.partition("@")[0] in MET else path: place for path, place in kind_places.items()}
 
     def plan(self) -> Plan:
         definition = self.definition
@@ -279,7 +192,7 @@ class _Compiler:
         )
 
     def _field(self, rule: model.Rule, path: str | None) -> Places_by_kind | None:
-        return None if path is None else {_KIND[kind]: self.places[_KIND[kind]][path] for kind in rule.on}
+        return None if path is None else {KIND[kind]: self.places[KIND[kind]][path] for kind in rule.on}
 
     def _matchers(self, rules: Sequence[RulePlan], machine: bool) -> tuple[Matcher, ...]:
         chosen = [pair for pair in zip(self.definition.rules, rules, strict=True) if pair[0].machine is machine]
@@ -317,8 +230,8 @@ class _Compiler:
     def _inactivity(self, entry: model.Inactivity) -> InactivityPlan:
         on_event = split(entry.where)[0]
         ends_gap = {
-            _KIND[kind]: _ends_gap(event_match(on_event, places), places["action"] if kind in _WITH_ACTION else None)
-            for kind, places in ((kind, self.places[_KIND[kind]]) for kind in entry.on or ACTIVITY_KINDS)
+            KIND[kind]: _ends_gap(event_match(on_event, places), places["action"] if kind in WITH_ACTION else None)
+            for kind, places in ((kind, self.places[KIND[kind]]) for kind in entry.on or ACTIVITY_KINDS)
         }
         return InactivityPlan(
             key=f"{self.definition.id}/{entry.id}",
