@@ -45,8 +45,9 @@ bench-peers: $(READY) ## bench, with plain Faust and Quix Streams beside it
 oracle: $(READY) ## long run: scoring against the naive oracle on many random examples
 	@$(PY) -m pytest -m oracle $(ARGS)
 
-sim: $(READY) ## long run: the engine under simulated faults, many seeds
-	@$(PY) -m pytest -m sim $(ARGS)
+SEEDS ?= 10000
+sim: $(READY) ## long run: the engine under simulated faults; SEEDS=10000
+	@MQLSTREAM_SEEDS=$(SEEDS) $(PY) -m pytest -m sim $(ARGS)
 
 chaos: $(READY) ## long run: kill, stop and rebalance workers on a real broker; needs Java 17 and Maven
 	@$(PY) -m pytest -m chaos $(ARGS)
