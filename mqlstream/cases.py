@@ -36,9 +36,9 @@ class CaseResult:
 
 
 class Happened(NamedTuple):
-    """An event that was applied, and what it set off."""
+    """An event that was applied, or nothing but time that passed; and what it set off."""
 
-    event: Event
+    event: Event | None
     outputs: list[Output]
 
 
@@ -60,11 +60,14 @@ def _failures(program: Program, case: Case) -> Iterator[str]:
     accepted.sort(key=lambda pair: pair[0])
     replay = Replay(program)
     happened: list[Happened] = []
+    applied = 0
     for at_ms, expected in sorted(case.expect, key=lambda pair: pair[0]):
-        while len(happened) < len(accepted) and accepted[len(happened)][1].time <= at_ms:
-            event = accepted[len(happened)][1]
+        while applied < len(accepted) and accepted[applied][1].time <= at_ms:
+            event = accepted[applied][1]
+            happened.append(Happened(None, replay.advance(event.time)))
             happened.append(Happened(event, replay.apply(event)))
-        replay.advance(at_ms)
+            applied += 1
+        happened.append(Happened(None, replay.advance(at_ms)))
         row = next(replay.leads(at_ms, only=LEAD), None)
         unmet = list(_unmet(expected, row or _untouched(program)))
         if unmet:
@@ -109,11 +112,12 @@ def _timeline(row: Mapping[str, Any] | None, happened: Sequence[Happened], start
     score = ", ".join(f"{name} {value:.2f}" for name, value in row["score"].items())
     yield f"    stage {row['stage']}, cycle {row['cycle']}, {score}"
     for event, outputs in happened:
-        own = [each for each in row["contributions"] if (each["source"], each["event_id"]) == (event.source, event.id)]
-        worth = ", ".join(map(_worth, own)) or ("no points" if event.kind in ACTIVITY_KINDS else "")
-        yield f"    {_after(event.time - start_ms):>9}  {event.kind} {_said(event)}  {worth}".rstrip()
+        if event is not None:
+            own = [each for each in row["contributions"] if (each["source"], each["event_id"]) == (event.source, event.id)]
+            worth = ", ".join(map(_worth, own)) or ("no points" if event.kind in ACTIVITY_KINDS else "")
+            yield f"    {_after(event.time - start_ms):>9}  {event.kind} {_said(event)}  {worth}".rstrip()
         for output in outputs:
-            yield f"    {'':>9}  {_set_off(output)}"
+            yield f"    {'' if event else _after(output['time'] - start_ms):>9}  {_set_off(output)}"
     for each in row["contributions"]:
         if each["event_id"] is None:
             yield f"    {'standing':>9}  {_worth(each)}"

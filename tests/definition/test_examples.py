@@ -122,6 +122,11 @@ def changed_life(definition: Definition) -> Iterator[tuple[str, Definition]]:
     for rule in definition.qualify.fast_track:
         others = tuple(one for one in definition.qualify.fast_track if one != rule)
         yield f"fast_track: {rule}", replace(definition, qualify=replace(definition.qualify, fast_track=others))
+    recycle = definition.qualify.recycle
+    if recycle is not None:
+        for name, value in recycle.set.items():
+            other = replace(recycle, set={**recycle.set, name: value + 1})
+            yield f"recycle: {name}", replace(definition, qualify=replace(definition.qualify, recycle=other))
 
 
 @pytest.mark.parametrize("path", names())
@@ -214,3 +219,43 @@ def test_an_unmet_expectation_shows_what_was_expected_and_got_and_the_life_of_th
     assert whole.failures == (AT_HALF_AN_HOUR, AT_ONE_HOUR, AT_TWO_WEEKS)
     assert refused.failures == (REFUSED, "at 1h: total: got 0.00, expected 5.00\n    nothing has happened by then")
     assert sound.failures == ()
+
+
+TIMED = """\
+definition: timed
+version: 1
+rules: [{id: demo, on: form_fill, points: 100, decay: {half_life: 1d}}]
+qualify: {threshold: {total: 100}, rearm: {below: 50}, recycle: {set: {engagement: 5}, cooldown: 14d}}
+sla: {accept_within: 2h}
+tests:
+  - name: time passes, and sales answers
+    start: 2026-11-02T09:00:00Z
+    events:
+      - {at: 0d, form_fill: {form: demo}}
+      - {at: 2d, form_fill: {form: demo}}
+      - {at: 2d, feedback: {decision: accepted, definition: timed}}
+      - {at: 3d, feedback: {decision: recycled, definition: timed, reason: no budget}}
+    expect: [{at: 3d, stage: lead}]
+"""
+
+TIMED_LIFE = """\
+at 3d: stage: got recycled, expected lead
+    stage recycled, cycle 2, total 5.00, engagement 5.00, fit 0.00
+           0h  form_fill form=demo  no points
+               -> became_mql, cycle 1
+           2h  -> sla_breached, cycle 1
+        1441m  -> cooled, cycle 1
+           2d  form_fill form=demo  no points
+               -> became_mql, cycle 2
+           2d  feedback decision=accepted definition=timed
+               -> stage_changed to sal, cycle 2: accepted
+           3d  feedback decision=recycled definition=timed reason=no budget
+               -> stage_changed to recycled, cycle 2: recycled
+     standing  +5.00 recycle"""
+
+
+def test_the_life_of_a_lead_shows_what_time_did_and_what_sales_answered() -> None:
+    definition, findings = parse_text(TIMED, "timed.yaml")
+    assert definition is not None, findings
+    (result,) = run_cases(definition)
+    assert result.failures == (TIMED_LIFE,)
