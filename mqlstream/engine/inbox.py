@@ -27,11 +27,13 @@ class Input:
     known yet.
     """
 
-    __slots__ = ("buffer", "end", "highwater", "paused", "read", "slow", "timestamp", "where")
+    __slots__ = ("buffer", "bytes", "end", "highwater", "loads", "paused", "read", "slow", "timestamp", "where")
 
     def __init__(self, where: Partition, position: int) -> None:
         self.where = where
         self.buffer: deque[Record] = deque()
+        self.bytes = 0  # in the buffer: what of it came together leaves it together
+        self.loads: deque[tuple[int, int]] = deque()  # what came together: the offset after it, and its bytes
         self.read = position
         self.end: int | None = None
         self.highwater: int | None = None
@@ -44,6 +46,12 @@ class Input:
         """The offset of the next record to take."""
         return self.buffer[0].offset if self.buffer else self.read
 
+    def weigh(self) -> None:
+        """Records were taken from the buffer."""
+        position, loads = self.position, self.loads
+        while loads and loads[0][0] <= position:
+            self.bytes -= loads.popleft()[1]
+
     @property
     def behind(self) -> bool:
         """Whether the broker has records that are not in the buffer yet, as far as is known."""
@@ -53,13 +61,22 @@ class Input:
 class Inbox:
     """The inputs of one task. ``arrived`` is set whenever something changed that may let the task go on."""
 
-    def __init__(self, positions: Mapping[Partition, int], *, batch_records: int, max_skew_ms: int = 0, hold_ms: int = 30_000) -> None:
+    def __init__(
+        self,
+        positions: Mapping[Partition, int],
+        *,
+        batch_records: int,
+        batch_bytes: int = 4 * 2**20,
+        max_skew_ms: int = 0,
+        hold_ms: int = 30_000,
+    ) -> None:
         self.inputs = {where: Input(where, position) for where, position in positions.items()}
         self.arrived = asyncio.Event()
         self.waiting = 0  # records in all buffers
         self.held = False  # the last take found records, but all were held back
         self.on_room: Callable[[Input], None] | None = None  # the source's: a paused input has room again
         self._room = batch_records
+        self._room_bytes = batch_bytes // max(1, len(positions))
         self._max_skew_ms = max_skew_ms
         self._hold_ms = hold_ms
         self._held_since_ms: int | None = None
@@ -80,17 +97,20 @@ class Inbox:
 
     def full(self, where: Partition) -> bool:
         """Whether the source should stop reading this partition for now. Two batches: one to take, one to come."""
-        return len(self.inputs[where].buffer) >= 2 * self._room
+        each = self.inputs[where]
+        return len(each.buffer) >= 2 * self._room or each.bytes >= 2 * self._room_bytes
 
     def offer(self, where: Partition, records: Iterable[Record], read: int) -> None:
         """From the source: the records from ``input.read`` to before the offset ``read``. What was offered before is ignored."""
         target = self.inputs[where]
         expected = target.read
-        before = len(target.buffer)
-        target.buffer.extend(record for record in records if record.offset >= expected)
-        more = len(target.buffer) - before
-        if more:
-            self.waiting += more
+        new = [record for record in records if record.offset >= expected]
+        if new:
+            target.buffer.extend(new)
+            size = sum([len(record.value or b"") + len(record.key or b"") for record in new])
+            target.loads.append((new[-1].offset + 1, size))
+            target.bytes += size
+            self.waiting += len(new)
             target.slow = False
         if read > expected:
             target.read = read
@@ -128,7 +148,8 @@ class Inbox:
             self._mind_holding(inputs, bool(batch), now_ms)
         self.waiting -= len(batch)
         for each in inputs:
-            if each.paused and self.on_room is not None and len(each.buffer) < self._room:
+            each.weigh()
+            if each.paused and self.on_room is not None and len(each.buffer) < self._room and each.bytes <= self._room_bytes:
                 self.on_room(each)
         return batch
 

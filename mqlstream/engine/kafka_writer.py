@@ -189,7 +189,7 @@ class KafkaWriter:
 
 
 def _size(key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]) -> int:
-    return len(key or b"") + len(value or b"") + sum(len(name) + len(content) + 8 for name, content in headers) + _RECORD_BYTES
+    return len(key or b"") + len(value or b"") + sum(len(name) + len(content or b"") + 8 for name, content in headers) + _RECORD_BYTES
 
 
 def _seen(future: asyncio.Future[Any]) -> None:

@@ -34,6 +34,7 @@ from mqlstream.engine.interfaces import (
     TryAgain,
     Writer,
 )
+from mqlstream.engine.pace import Pace
 from mqlstream.engine.status import Monitor, Options, TaskState, TaskStatus
 
 log = logging.getLogger(__name__)
@@ -94,6 +95,7 @@ class Task:
         self._next_commit_s = 0.0
         self._last_commit_s = 0.0
         self._failures = Failures(work, options)
+        self._pace = Pace(options.batch_records, options.compute_ms / 1000)
         self._enter(TaskState.ASSIGNED)
 
     def start(self) -> None:
@@ -166,6 +168,7 @@ class Task:
                     await _wait(self._wake, pause_s)
 
     async def _attempt(self) -> None:
+        self._pace = Pace(self._options.batch_records, self._options.compute_ms / 1000)
         self._enter(TaskState.FENCING)
         async with self._patience():
             writer = await self._broker.writer(self.work.transactional_id, self.work.group)
@@ -232,13 +235,19 @@ class Task:
         self._committed = dict(positions)
         options = self._options
         skew_ms = int(getattr(self.work.stage, "max_skew_ms", 0))
-        return Inbox(positions, batch_records=options.batch_records, max_skew_ms=skew_ms, hold_ms=options.hold_ms)
+        return Inbox(
+            positions,
+            batch_records=options.batch_records,
+            batch_bytes=options.batch_bytes,
+            max_skew_ms=skew_ms,
+            hold_ms=options.hold_ms,
+        )
 
     async def _work(self, processor: Processor, inbox: Inbox, writer: Writer) -> None:
         now = asyncio.get_running_loop().time
         while await self._until_due(processor, inbox):
             began_s = now()
-            batch = inbox.take(self._options.batch_records, int(began_s * 1000))
+            batch = inbox.take(self._pace.records, int(began_s * 1000))
             wall_ms = self._broker.wall_ms() if inbox.caught_up() else None
             positions = inbox.positions()
             if batch or (wall_ms is not None and _due(processor, wall_ms)):
@@ -248,6 +257,7 @@ class Task:
             else:
                 continue  # records that are held back
             processed_s = now()
+            self._pace.note(len(batch), processed_s - began_s)
             if effects.changelog or effects.outputs or positions != self._committed:
                 self._next_commit_s = began_s + self._options.commit_interval_ms / 1000
                 async with self._patience():
@@ -276,7 +286,7 @@ class Task:
             if inbox.held:
                 wait_s = _HELD_POLL_S
             elif inbox.waiting:
-                wait_s = 0.0 if inbox.waiting >= self._options.batch_records else self._next_commit_s - now()
+                wait_s = 0.0 if inbox.waiting >= self._pace.records else self._next_commit_s - now()
             else:
                 wait_s = self._idle_s(processor, inbox, now())
             if wait_s is not None and wait_s <= 0:

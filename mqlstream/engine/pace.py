@@ -1,0 +1,26 @@
+"""How many records a task takes at once: a whole batch, or fewer where each takes long to compute.
+
+While a batch is computed the worker answers nobody, heartbeats included. A worker that computes for longer than its
+session lasts loses all its tasks, and their next owner would begin the same batch: neither would ever come to its end.
+"""
+
+from __future__ import annotations
+
+_FIRST_RECORDS = 25  # after taking over, when it is not known how long a record takes; the limit then grows with every batch
+_GROWTH = 4
+
+
+class Pace:
+    """``records`` is the limit for the next batch, between 1 and ``most``; ``compute_s``: seconds that a batch should not exceed."""
+
+    def __init__(self, most: int, compute_s: float) -> None:
+        self.records = min(_FIRST_RECORDS, most)
+        self._most = most
+        self._compute_s = compute_s
+
+    def note(self, records: int, seconds: float) -> None:
+        """So many records took so long."""
+        if seconds > self._compute_s:
+            self.records = max(1, int(records * self._compute_s / seconds))
+        elif records >= self.records and seconds * _GROWTH < self._compute_s:
+            self.records = min(self._most, self.records * _GROWTH)
