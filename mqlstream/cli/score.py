@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from errno import ENOENT
 from itertools import groupby
@@ -28,6 +28,7 @@ from mqlstream.ingest.results import Ignored, IngestOptions, Rejected
 from mqlstream.offline import Replay, order_key, outcome_of
 from mqlstream.program import ingest_options, program_of
 
+_LONG = 5_000_000  # bytes of input from which on a progress bar is worth its place
 _PATH = click.Path(path_type=Path)
 
 
@@ -75,8 +76,10 @@ def command(
     replay = Replay(program)
     _check_there(files)
     with ExitStack() as stack:
-        lines = _accepted(((name, _open(name, stack)) for name in files), replay, options)
-        ordered = _checked(lines) if presorted else _sorted(lines)
+        # Sorted input is gone through twice: read, then applied.
+        passed = stack.enter_context(_progress(files, 1 if presorted else 2, quiet=leads or explained is not None))
+        lines = _accepted(((name, _open(name, stack)) for name in files), replay, options, passed)
+        ordered = _checked(lines) if presorted else _sorted(lines, passed)
         outputs = _applied(ordered, replay, until)
         if leads or explained is not None:
             for _ in outputs:
@@ -115,6 +118,21 @@ def _check_there(names: tuple[str, ...]) -> None:
             raise UsageError(f"{name}: {strerror(ENOENT)}, expected a file of events, one JSON object a line")
 
 
+@contextmanager
+def _progress(names: tuple[str, ...], times: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """Takes how many bytes have been gone through, ``times`` each in all, and draws a bar on stderr when that is a terminal.
+
+    Not for short input, nor for input of unknown length, nor when output events (not ``quiet``) come out on the same terminal.
+    """
+    regular = all(Path(name).is_file() for name in names)  # a pipe and "-" are none
+    size = sum(Path(name).stat().st_size for name in names) if regular else 0
+    if size < _LONG or not sys.stderr.isatty() or (sys.stdout.isatty() and not quiet):
+        yield lambda _: None
+        return
+    with click.progressbar(length=size * times, label="Scoring", file=sys.stderr, update_min_steps=size * times // 200) as bar:
+        yield bar.update
+
+
 def _open(name: str, stack: ExitStack) -> BinaryIO:
     if name == "-":
         return sys.stdin.buffer
@@ -124,11 +142,14 @@ def _open(name: str, stack: ExitStack) -> BinaryIO:
         raise UsageError(f"{name}: {error.strerror}, expected a file of events, one JSON object a line") from None
 
 
-def _accepted(files: Iterator[tuple[str, BinaryIO]], replay: Replay, options: IngestOptions) -> Iterator[Line]:
+def _accepted(
+    files: Iterator[tuple[str, BinaryIO]], replay: Replay, options: IngestOptions, passed: Callable[[int], None]
+) -> Iterator[Line]:
     """The events of all files; what is unusable is told on stderr and counted."""
     for name, lines in files:
         label = "<stdin>" if name == "-" else name
         for number, raw in enumerate(lines, 1):
+            passed(len(raw))
             if not raw.strip():
                 continue
             result = canonical(raw, options=options)
@@ -142,11 +163,13 @@ def _accepted(files: Iterator[tuple[str, BinaryIO]], replay: Replay, options: In
                 assert isinstance(result, Ignored)
 
 
-def _sorted(lines: Iterator[Line]) -> Iterator[Line]:
+def _sorted(lines: Iterator[Line], passed: Callable[[int], None]) -> Iterator[Line]:
     """All lines in order; events of one time, source and id are put in order of their canonical JSON."""
     for _, tied in groupby(sorted(lines, key=_order), key=_order):
         several = list(tied)
-        yield from several if len(several) == 1 else sorted(several, key=lambda line: order_key(line.event, line.raw))
+        for line in several if len(several) == 1 else sorted(several, key=lambda line: order_key(line.event, line.raw)):
+            passed(len(line.raw))
+            yield line
 
 
 def _checked(lines: Iterator[Line]) -> Iterator[Line]:
@@ -179,6 +202,8 @@ def _applied(lines: Iterator[Line], replay: Replay, until: int | None) -> Iterat
     for line in lines:
         if until is None or line.event.time <= until:
             yield from replay.apply(line.event)
+        else:
+            replay.outcomes[line.event.kind, "after --as-of"] += 1
     yield from replay.advance(replay.latest if until is None else until)
 
 

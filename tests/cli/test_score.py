@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import random
 import subprocess
 import sys
@@ -187,6 +189,21 @@ def test_an_event_at_as_of_counts_and_one_after_it_does_not(mqlstream: Run) -> N
     assert mqlstream(*arguments, str(MONDAY + 7 * DAY + 2 * HOUR - 1)).stdout == ""
 
 
+def test_events_after_as_of_are_counted_as_such(mqlstream: Run) -> None:
+    done = mqlstream("score", "--definition", "first.yaml", "events.jsonl", "--as-of", str(MONDAY + 7 * DAY))
+    assert (done.returncode, done.stderr) == (0, "5 events: 3 after --as-of, 2 scored\n")
+
+
+def test_timers_up_to_as_of_have_fired(mqlstream: Run, folder: Path) -> None:
+    (folder / "first.yaml").write_text(FIRST.replace("{total: 100}", "{total: 100}, rearm: {below: 99}"))
+    arguments = ("score", "--definition", "first.yaml", "events.jsonl")
+    assert [name for name, _, _ in told(mqlstream(*arguments).stdout)] == ["became_mql", "stage_changed"]
+    later = ("--as-of", str(MONDAY + 60 * DAY))
+    assert [name for name, _, _ in told(mqlstream(*arguments, *later).stdout)] == ["became_mql", "stage_changed", "cooled"]
+    ann, _ = rows(mqlstream(*arguments, *later, "--leads").stdout)
+    assert (ann["stage"], ann["cycle"], ann["as_of"]) == ("lead", 1, MONDAY + 60 * DAY)
+
+
 @pytest.mark.parametrize("moment", ["yesterday", "2026-11-02", "2026-11-02T11:00:00", "5", "-5", "4102444800000"])
 def test_another_as_of_is_wrong_usage(mqlstream: Run, moment: str) -> None:
     done = mqlstream("score", "--definition", "first.yaml", f"--as-of={moment}", "events.jsonl")
@@ -339,3 +356,31 @@ def test_a_configuration_that_is_not_there_is_exit_2(mqlstream: Run) -> None:
     done = mqlstream("score", "--definition", "first.yaml", "--config", "none.yaml", "events.jsonl")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "Error: --config: cannot read none.yaml: No such file or directory\n"
+
+
+@pytest.mark.parametrize(("flags", "drawn"), [(["--leads"], True), (["--leads", "--presorted"], True), ([], False)])
+def test_a_terminal_sees_how_far_long_input_is_unless_output_events_come_out_on_it(folder: Path, flags: list[str], drawn: bool) -> None:
+    padding = "x" * 60_000
+    (folder / "long.jsonl").write_text(lines([event(number, "web_visit", number, note=padding) for number in range(90)]))
+    here, there = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "mqlstream", "score", "--definition", "first.yaml", "long.jsonl", *flags],
+        stdout=subprocess.PIPE if drawn else there,
+        stderr=there,
+    ) as process:
+        os.close(there)
+        seen = b""
+        while part := _read(here):
+            seen += part
+        process.communicate(timeout=60)
+    os.close(here)
+    assert process.returncode == 0
+    assert (b"Scoring" in seen and b"100%" in seen) is drawn
+    assert seen.endswith(b"90 events: 90 scored\r\n")
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65_536)
+    except OSError:  # nobody has it open for writing any more
+        return b""
