@@ -1,4 +1,4 @@
-"""When a score falls below a value by time alone: the moment to look, found without looking at every minute.
+"""When a score falls below a value, or may rise to one, by time alone: found without looking at every minute.
 
 Between two breakpoints (an award expires, a tier's window or the horizon moves on, a gap grows long enough) positive lanes
 only fall and negative ones only rise, so that a bound of the total over a whole span is cheap: positive lanes as at its
@@ -14,6 +14,7 @@ from mqlstream.core.scoring import EPSILON, attributes_at, clip, node_sums, raw_
 from mqlstream.core.tally import Tally
 
 MINUTE_MS = 60_000
+_FADED = 1e-6  # points below 0 that are no more than this change no score that counts
 _FARTHEST_MS = 30 * DAY_MS  # a look at least that often
 
 
@@ -39,6 +40,17 @@ def next_look(plan: Plan, lead: Lead, tally: Tally, below: float, from_ms: int) 
     end = whole_minute(min(_next_break(plan, lead, glance, start), start + _FARTHEST_MS))
     span = Span(plan, lead, glance, below)
     return span.first_below(start, end) or max(end, start + MINUTE_MS)
+
+
+def may_rise(plan: Plan, lead: Lead, tally: Tally, at: int) -> bool:
+    """Whether a total may rise, by time alone, to what a lead needs: points below 0 fade, or a tier gives more later."""
+    worths = [tally.worth_at(index, at) for index in range(len(plan.lanes))]
+    fading = [lane.negative and lane.shape != "none" and worths[index] < -_FADED for index, lane in enumerate(plan.lanes)]
+    if not any(fading) and not any(tally.tiers.values()):
+        return False
+    at_best = [0.0 if fades else worth for fades, worth in zip(fading, worths, strict=True)]
+    sums = raw_sums(plan, lead, tally, attributes_at(plan, lead, at), at_best)
+    return clip(plan, sums)[plan.total] + plan.tiers_at_best >= plan.needs_total
 
 
 class Span:

@@ -214,6 +214,8 @@ class Plan:
     reads_age: bool  # fit, gates or conditions change with time alone
     plain: bool  # every rule is, awards only halve or stay, and there is no inactivity
     rises: bool  # a score may rise with time alone
+    tiers_at_best: float  # what tiers can add to the total
+    needs_total: float  # the total below which no lead qualifies but by a fast track; minus infinity when not known
     gated_sets: bool  # some rule with `set` is switched by the lead's attributes
     needs: float  # nothing to review while the tally's potential is below this and no attribute has changed
     halving: tuple[tuple[int, int], ...]  # (lane, half-life in ms) of the half_life lanes

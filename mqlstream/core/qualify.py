@@ -23,6 +23,8 @@ def review(plan: Plan, shape: HandoffShape, lead: Lead, tally: Tally, look_back_
     ``look_back_ms`` is the time of a late event: the condition is looked at there too, and at every event after it.
     ``recheck`` False: no attribute has changed, so neither has the answer of disqualify.
     """
+    if not plan.live:
+        return []  # a shadow is scored, and moves no lead
     track = lead.track(plan.id)
     outputs: list[Output] = []
     as_of = lead.state.as_of
@@ -30,7 +32,7 @@ def review(plan: Plan, shape: HandoffShape, lead: Lead, tally: Tally, look_back_
         outputs += _disqualify(plan, lead, track, attributes_at(plan, lead, as_of))
     if track.stage == "mql" and plan.rearm is not None and not track.peaked:
         track.peaked = _total(plan, lead, tally) >= plan.rearm.below - EPSILON
-    if track.stage not in OPEN_STAGES or plan.qualifies is None or not plan.live or as_of < track.cooldown_until:
+    if track.stage not in OPEN_STAGES or plan.qualifies is None or as_of < track.cooldown_until:
         return outputs
     if tally.potential < plan.needs:
         return outputs

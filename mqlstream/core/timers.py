@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mqlstream.core.event import DAY_MS
-from mqlstream.core.fall import next_look, total_at
+from mqlstream.core.fall import may_rise, next_look, total_at
 from mqlstream.core.lead import NEVER, Lead, Track
 from mqlstream.core.outputs import Output, cooled, sla_breached
 from mqlstream.core.plan import Plan, Program
@@ -49,7 +49,7 @@ def _due(plan: Plan, lead: Lead, tally: Tally, from_ms: int) -> list[int]:
         elif tally.potential >= plan.needs:
             if plan.active_from is not None and plan.active_from >= from_ms:
                 moments.append(plan.active_from)
-            if plan.rises:
+            if plan.rises and may_rise(plan, lead, tally, max(from_ms, tally.at)):
                 moments.append(-(-from_ms // DAY_MS) * DAY_MS)
     if track.stage == "mql":
         if track.respond_by != NEVER and not track.breached:
@@ -84,9 +84,10 @@ def _fire(program: Program, plan: Plan, index: int, lead: Lead, track: Track, du
     elif track.stage in OPEN_STAGES and due >= state.as_of:
         before = state.as_of
         state.as_of = due
-        found = review(plan, program.shape, lead, Tally.over(plan, lead, due), None, True)
-        if not found:
+        found = review(plan, program.shape, lead, _tally(program, lead, index).glance(due), None, True)
+        if found:
+            lead.tallies[index] = None
+        else:
             state.as_of = before
-        lead.tallies[index] = None
         outputs += found
     return outputs

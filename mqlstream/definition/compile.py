@@ -129,6 +129,8 @@ class _Compiler:
             rises=any(rule.tiers for rule in rules) or any(lane.negative and lane.shape != "none" for lane in self.lanes),
             gated_sets=any(rule.set is not None and rule.gate is not None for rule in rules),
             needs=self._needs(),
+            needs_total=self._needs_total(),
+            tiers_at_best=self._tiers_at_best(),
             halving=tuple((index, lane.ms) for lane, index in self.lanes.items() if lane.shape == "half_life"),
             grades=definition.grades,
         )
@@ -255,19 +257,24 @@ class _Compiler:
         wheres += wheres_in(definition.qualify.when) if definition.qualify.when else []
         return any(path.removeprefix("lead.") == _AGE for where in wheres for path in paths(where))
 
+    def _needs_total(self) -> float:
+        """The total below which no lead qualifies but by a fast track; minus infinity when nothing is known."""
+        when = self.definition.qualify.when
+        wanted = [item for item in (when.items if isinstance(when, model.WhenAll) else (when,)) if isinstance(item, model.ScoreIs)]
+        totals = [item.value for item in wanted if item.score == "total" and item.op == "gte"]
+        if when is None and self.definition.qualify.fast_track:
+            totals = [math.inf]  # a fast track makes the potential infinite
+        return max(totals, default=-math.inf) - 2 * EPSILON
+
     def _needs(self) -> float:
         """What points must add up to before there is anything to review; minus infinity when nothing is known."""
         definition = self.definition
-        when = definition.qualify.when
-        wanted = [item for item in (when.items if isinstance(when, model.WhenAll) else (when,)) if isinstance(item, model.ScoreIs)]
-        totals = [item.value for item in wanted if item.score == "total" and item.op == "gte"]
-        if when is None and definition.qualify.fast_track:
-            totals = [math.inf]  # a fast track makes the potential infinite
-        if not totals or any(entry.points > 0 for entry in definition.inactivity) or (definition.disqualify and self._reads_age()):
+        if any(entry.points > 0 for entry in definition.inactivity) or (definition.disqualify and self._reads_age()):
             return -math.inf
-        standing = sum(max(0.0, _most(fit)) for fit in definition.fit)
-        standing += sum(max(0.0, *(tier.points * rule.weight for tier in rule.tiers)) for rule in definition.rules if rule.tiers)
-        return max(totals) - standing - 2 * EPSILON
+        return self._needs_total() - sum(max(0.0, _most(fit)) for fit in definition.fit) - self._tiers_at_best()
+
+    def _tiers_at_best(self) -> float:
+        return sum(max(0.0, *(tier.points * rule.weight for tier in rule.tiers)) for rule in self.definition.rules if rule.tiers)
 
 
 def _sla(definition: model.Definition) -> SlaPlan | None:

@@ -25,6 +25,7 @@ from mqlstream.handoff import cloudevents
 from mqlstream.stages.dead_letter import dead_letter
 from mqlstream.topics import Topics
 
+_FIRED_AT_ONCE = 500  # timers, when no record waits behind them: the worker has other tasks too
 LAYOUT_KEY = b"\x00layout/"  # + number: which fields the ledgers of that number keep
 
 
@@ -97,14 +98,14 @@ class ScoreProcessor:
             self._settle(effects)
         try:
             self._apply(records, effects, careful=False)
-            self._tick(wall_ms, effects)
+            self._tick(wall_ms, effects, _FIRED_AT_ONCE)
             changes = self._table.packed_changes()
         except Exception:
             # One record is more than the program can take. Its lead may be half changed: all again, lead by lead.
             self._table.revert()
             effects = Effects(effects.changelog, note=_Note(caught_up=wall_ms is not None))
             self._apply(records, effects, careful=True)
-            self._tick(wall_ms, effects)
+            self._tick(wall_ms, effects, _FIRED_AT_ONCE)
             changes = self._table.packed_changes()
         effects.changelog.extend([(lead_id.encode(), packed) for lead_id, packed in changes])
         if self._stage.options.publish_scores:
@@ -173,11 +174,13 @@ class ScoreProcessor:
         for lead_id in packed:
             table.open(lead_id)
 
-    def _tick(self, time_ms: int | None, effects: Effects) -> None:
-        """Move the clock on, and let the timers fire that are due by then."""
+    def _tick(self, time_ms: int | None, effects: Effects, most: int | None = None) -> None:
+        """Move the clock on, and let the timers fire that are due by then: all before a record, else a batch of them."""
         self._clock_ms = max(self._clock_ms, time_ms or 0)
         due = self._table.next_due()
-        while due is not None and due <= self._clock_ms:
+        fired = 0
+        while due is not None and due <= self._clock_ms and (most is None or fired < most):
+            fired += 1
             lead = self._table.pop_due(self._clock_ms)
             if lead is not None:
                 self._hand_off(fire(self._program, lead), None, effects)

@@ -156,7 +156,7 @@ def _naive_fall(definition: str, events: list[dict[str, Any]], became: int) -> i
     """Look at every minute, as the document has it."""
     peaked = False
     for minute in range(-(-became // MINUTE) * MINUTE, START + 2 * DAY + 1, MINUTE):
-        for moment in [each["time"] for each in events if minute - MINUTE < each["time"] <= minute and each["time"] >= became]:
+        for moment in [became, *(each["time"] for each in events if minute - MINUTE < each["time"] <= minute and each["time"] >= became)]:
             peaked = peaked or _total(definition, events, moment) >= 40 - 1e-9
         if peaked and _total(definition, events, minute) < 40 - 1e-9:
             return minute
