@@ -159,7 +159,7 @@ def check_against_story(found: Written, story: Story) -> None:
     """States and handoffs are the story's, in every detail."""
     assert found.states.keys() == story.states.keys()
     for lead, state in story.states.items():
-        assert found.states[lead] == state, f"the state of {lead} differs"
+        assert found.states[lead] == state, f"the state of {lead} differs:\n{found.states[lead]}\n{state}"
     missing = story.handoffs.keys() - found.handoffs.keys()
     surplus = found.handoffs.keys() - story.handoffs.keys()
     assert not missing and not surplus, f"{len(missing)} handoffs missing, {len(surplus)} too many"

@@ -23,6 +23,13 @@ from typing import Any, NamedTuple
 from uuid import uuid4
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
 
 from mqlstream.core.plan import HandoffShape
 from mqlstream.topics import Topics
@@ -30,7 +37,7 @@ from mqlstream.topics import Topics
 DEFINITIONS = Path(__file__).with_name("definitions")
 PARTITIONS = 4
 SHAPE = HandoffShape(identity=("email",), attributes=("title", "company_size"))
-_PATIENCE_S = 300.0  # a machine may be slow; what does not happen by then never will
+_PATIENCE_S = 120.0  # a machine may be slow; what does not happen by then never will
 
 
 class Stored(NamedTuple):
@@ -120,7 +127,7 @@ class Worker(Process):
 
     def complaints(self) -> list[str]:
         """The lines of its log that tell of data at risk or of a defect."""
-        marks = (" ERROR ", " CRITICAL ", "Traceback", "Task exception was never", "Future exception was never")
+        marks = (" ERROR mqlstream", " CRITICAL ", "Traceback", "Task exception was never", "Future exception was never")
         return [line for line in self.log.read_text().splitlines() if any(mark in line for mark in marks)]
 
     def _get(self, path: str) -> str:
@@ -168,6 +175,15 @@ class Installation:
     def apply_topics(self) -> None:
         done = self.command("topics", "apply")
         assert done.returncode == 0, done.stderr
+
+    def keep_records(self) -> None:
+        """Records of any date stay in the topics; the broker would soon delete those older than a topic's retention."""
+        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        keep = [ConfigEntry("retention.ms", "-1", incremental_operation=AlterConfigOpType.SET)]
+        topics = (*self.topics.inputs, self.topics.lead_events)
+        resources = [ConfigResource(ResourceType.TOPIC, topic, incremental_configs=keep) for topic in topics]
+        for done in admin.incremental_alter_configs(resources).values():
+            done.result()
 
     def worker(self, name: str) -> Worker:
         """A worker, started."""

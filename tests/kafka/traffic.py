@@ -46,7 +46,7 @@ class Person:
     title: str
     size: int
     customer: bool
-    zeal: float  # how much of the traffic it makes
+    zeal: float  # how much of the traffic it makes; bounded, for what a ledger has no place for can't be looked back at
 
 
 def people(rng: random.Random, count: int) -> list[Person]:
@@ -59,7 +59,7 @@ def people(rng: random.Random, count: int) -> list[Person]:
         who = rng.choice(({"lead_id": lead_id}, {"email": written}, {"lead_id": lead_id, "email": written}))
         if number % 20 == 0:
             who = {"lead_id": lead_id, "email": written}
-        found.append(Person(who, rng.choice(_TITLES), rng.choice(_SIZES), rng.random() < 0.05, rng.paretovariate(1.2)))
+        found.append(Person(who, rng.choice(_TITLES), rng.choice(_SIZES), rng.random() < 0.05, min(50.0, rng.paretovariate(1.2))))
     return found
 
 
