@@ -25,6 +25,8 @@ def review(plan: Plan, shape: HandoffShape, lead: Lead, tally: Tally, look_back_
     """
     if not plan.live:
         return []  # a shadow is scored, and moves no lead
+    if not plan.disqualify and tally.potential < plan.needs and plan.id not in lead.state.tracks:
+        return []  # nothing has begun, and nothing can yet
     track = lead.track(plan.id)
     outputs: list[Output] = []
     as_of = lead.state.as_of

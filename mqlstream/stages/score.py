@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -139,40 +140,49 @@ class ScoreProcessor:
         self._settled = True
 
     def _apply(self, records: Sequence[Record], effects: Effects, careful: bool) -> None:
-        program, table, note = self._program, self._table, effects.note
+        program, table = self._program, self._table
         outcomes: dict[tuple[str, Outcome], int] = {}
         decode = wire.decode
-        has_timers = program.has_timers
-        packed: dict[str, bytes] = {}
+        done: set[str] = set()  # when careful: leads whose work so far is safe
+        alarm = self._alarm()
         for record in records:
             try:
                 event = decode(record.value or b"")
             except wire.WireError as error:
                 self._reject(record, Reason.BAD_RECORD, str(error), effects)
                 continue
-            if has_timers:
+            if record.timestamp >= alarm:
                 self._tick(record.timestamp, effects)
+                alarm = self._alarm()
+            if careful:
+                done.update(lead_id for lead_id, _ in table.packed_changes())
             lead = table.open(event.lead)
             due = lead.state.due
-            if careful:
-                try:
-                    result = step(program, lead, event)
-                    packed.update(table.packed_changes())
-                except Exception as error:
-                    table.revert()
-                    self._reject(record, Reason.FAILED, f"{type(error).__name__} while scoring; the event was not applied", effects)
-                    continue
-            else:
+            try:
                 result = step(program, lead, event)
+            except Exception as error:
+                if not careful:
+                    raise
+                table.revert()
+                self._reject(record, Reason.FAILED, f"{type(error).__name__} while scoring; the event was not applied", effects)
+                continue
             if lead.state.due != due:
                 table.schedule(lead)
+                alarm = self._alarm()
             outcome = (event.kind, result.outcome)
             outcomes[outcome] = outcomes.get(outcome, 0) + 1
             if result.outputs:
                 self._hand_off(result.outputs, record, effects)
-        note.outcomes.update(outcomes)
-        for lead_id in packed:
+        if records:
+            self._clock_ms = max(self._clock_ms, max([record.timestamp for record in records]))
+        effects.note.outcomes.update(outcomes)
+        for lead_id in done:
             table.open(lead_id)
+
+    def _alarm(self) -> float:
+        """The clock at which the next timer fires."""
+        due = self._table.next_due()
+        return math.inf if due is None else due
 
     def _tick(self, time_ms: int | None, effects: Effects, most: int | None = None) -> None:
         """Move the clock on, and let the timers fire that are due by then: all before a record, else a batch of them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -94,7 +95,7 @@ ATTRIBUTES = {
     "industry": "software",
     "country": "DE",
 }
-KINDS = [
+KINDS: list[tuple[str, str, dict[str, Any]]] = [
     ("web_visit", "mql.web-visits.v1", {"path": "/pricing", "duration_seconds": 40}),
     ("form_fill", "mql.form-fills.v1", {"form": "whitepaper"}),
     ("email_click", "mql.email-clicks.v1", {"action": "click"}),

@@ -118,10 +118,11 @@ class World:
             consumer.assign([TopicPartition(topic, number, 0) for number in left])
             while left:
                 for message in consumer.consume(5000, timeout=1):
-                    if message.error():
-                        assert message.error().name() == "_PARTITION_EOF", message.error()
-                        if message.offset() >= ends[message.partition()]:
-                            left.discard(message.partition())
+                    error, number, offset = message.error(), message.partition(), message.offset()
+                    if error is not None:
+                        assert error.name() == "_PARTITION_EOF", error
+                        if number is not None and offset is not None and offset >= ends[number]:
+                            left.discard(number)
                     else:
                         found.append(_stored(message))
         finally:
