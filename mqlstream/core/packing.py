@@ -39,9 +39,11 @@ class PackingError(ValueError):
 class Packer:
     """Packs one lead's state again and again; remembers what it need not do again."""
 
-    __slots__ = ("_count", "_last_seq", "_last_time", "_numbers", "_rest", "_rest_of", "_stream", "_texts")
+    __slots__ = ("_count", "_last_seq", "_last_time", "_numbers", "_rest", "_rest_of", "_rest_sources", "_rest_texts", "_stream", "_texts")
 
     _rest_of: bytes
+    _rest_sources: int
+    _rest_texts: int
 
     def __init__(self) -> None:
         self._restart()
@@ -60,10 +62,11 @@ class Packer:
                 self._append(entry)
             self._count = len(entries)
         # All but the entries changes seldom. Whether it has is told by a quick packing of its own, not by whoever changed it.
-        rest_of = _encode((state.sources, state.facts, state.tracks, state.newest, state.heard, len(self._texts)))
-        if rest_of != self._rest_of:
+        # Texts and sources only grow, until it all is made again.
+        told = _encode((state.facts, state.tracks, state.newest, state.heard))
+        if told != self._rest_of or len(state.sources) != self._rest_sources or len(self._texts) != self._rest_texts:
             self._rest = self._pack_rest(state)
-            self._rest_of = _encode((state.sources, state.facts, state.tracks, state.newest, state.heard, len(self._texts)))
+            self._rest_of, self._rest_sources, self._rest_texts = told, len(state.sources), len(self._texts)
         base = state.first_seen
         due = _before(state.due, base)
         return _encode((FORMAT, state.layout, base, state.as_of - base, state.seq, due, self._count, self._stream, self._rest))
@@ -76,6 +79,8 @@ class Packer:
         self._last_time = self._last_seq = 0
         self._rest = b""
         self._rest_of = b""
+        self._rest_sources = -1
+        self._rest_texts = -1
 
     def _append(self, entry: Entry) -> None:
         numbers = self._numbers

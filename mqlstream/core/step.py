@@ -77,10 +77,11 @@ def step(program: Program, lead: Lead, event: Event) -> Result:
     else:
         _age(program, lead)
     outputs = _NOTHING
+    tallies = lead.tallies
     for index, plan in enumerate(program.plans):
-        tally = lead.tallies[index]
+        tally = tallies[index]
         if tally is None:
-            lead.tallies[index] = tally = Tally.over(plan, lead, state.as_of)
+            tallies[index] = tally = Tally.over(plan, lead, state.as_of)
         if changed or tally.potential >= plan.needs or plan.rearm is not None:
             found = review(plan, program.shape, lead, tally, time if late else None, changed)
             outputs = outputs + found if found else outputs
@@ -133,7 +134,7 @@ def _note_activity(program: Program, lead: Lead, entry: Entry) -> None:
 def _count(program: Program, lead: Lead, entry: Entry) -> Reason:
     """Place an entry in the ledger and in every tally; the reason if it counts for no definition."""
     as_of = lead.state.as_of
-    age_days = as_of // DAY_MS - entry.time // DAY_MS
+    age_days = as_of // DAY_MS - entry.time // DAY_MS if as_of != entry.time else 0
     if age_days >= program.horizon_days:
         return Reason.TOO_OLD
     reason, newest = lead.ledger.add(entry)

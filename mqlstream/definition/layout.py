@@ -57,17 +57,19 @@ def reader(kind_paths: tuple[str, ...]) -> Extract:
     if any("." in path or "@" in path or path in _ENVELOPE for path in kind_paths):
         getters = [_getter(path) for path in kind_paths]
         return lambda event, tracks: tuple([_kept(getter(event, tracks)) for getter in getters])
-    match kind_paths:
-        case ():
-            return lambda event, tracks: ()
-        case (one,):
-            return lambda event, tracks: (_kept(event.body.get(one)),)
 
-    def several(event: Event, tracks: Mapping[str, Track]) -> tuple[Any, ...]:
+    def plain(event: Event, tracks: Mapping[str, Track]) -> tuple[Any, ...]:
         get = event.body.get
-        return tuple([_kept(get(path)) for path in kind_paths])
+        values = []
+        for path in kind_paths:
+            value = get(path)
+            # Short texts and whole numbers, which nearly all values are, need no closer look.
+            if value.__class__ is not int and (value.__class__ is not str or len(value) > KEPT_CHARACTERS):
+                value = _kept(value)
+            values.append(value)
+        return tuple(values)
 
-    return several
+    return plain
 
 
 def _kept(value: Any) -> Any:
