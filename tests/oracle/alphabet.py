@@ -58,10 +58,10 @@ BOOLEANS = ["fields.consent", "lead.customer"]
 # What else a field may hold where its usual values are given in TEXTS and NUMBERS.
 ODD: list[Any] = [None, "40", "", True, 1, [], ["/pricing", 40], {"a": 1}]
 
-SHORT = ["1h", "12h", "1d", "2d"]
-LONG = ["3d", "7d", "30d"]
-DURATIONS = st.sampled_from([*SHORT, *LONG])
-GAPS_MS = [0, 0, 1, 60_000, *[duration_ms(text) + more for text in (*SHORT, *LONG) for more in (-1, 0, 1)], duration_ms("365d")]
+DURATIONS = st.sampled_from(["1d", "2d", "1h", "7d", "30d"])
+SOON = ["1h", "1d", "1h", "1d", "2d", "23h"]
+LATE = ["7d", "30d", "365d"]
+GAPS_MS = [0, *map(duration_ms, SOON * 4 + LATE), 0, 0, 1, duration_ms("1d") - 1]
 
 # Shortly before: plain days, both ends of daylight saving in Europe and in America, the turn of an ISO year, a leap day.
 STARTS = [
@@ -74,8 +74,3 @@ STARTS = [
     "2028-02-28T23:59:59Z",
 ]
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Pacific/Auckland", "Asia/Kolkata"]
-
-
-def usually(values: list[Any], odd: list[Any] | None = None) -> Values:
-    """One of the usual values, less often an odd one."""
-    return st.sampled_from([*values * 3, *(ODD if odd is None else odd)])

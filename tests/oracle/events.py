@@ -84,14 +84,15 @@ def lead_of(event: Mapping[str, Any]) -> str | None:
 
 
 def with_derived_fields(event: Json) -> Json:
-    """The event with what its `url` says; fields that it has itself win."""
+    """The event with what its `url` says; fields that it has itself win, but null is missing."""
     url = event.get("url")
     if not isinstance(url, str):
         return event
     parts = urlsplit(url)
     query = dict(parse_qsl(parts.query, keep_blank_values=True))  # dict: the last value wins
     utm = {name.removeprefix("utm_"): value for name, value in query.items() if name.startswith("utm_")}
-    return {"host": parts.hostname, "path": parts.path or "/", "query": query, "utm": utm} | event
+    derived = {"host": parts.hostname, "path": parts.path or "/", "query": query, "utm": utm}
+    return event | {name: value for name, value in derived.items() if event.get(name) is None}
 
 
 def entry_of(event: Json) -> Entry | None:

@@ -1,94 +1,99 @@
-"""Generated histories: canonical input events of a few leads, in order of time, and orders in which they may arrive."""
+"""Generated histories: canonical input events of a few leads, in order of time, and orders in which they may arrive.
+
+An event is put together from few draws, a gap, what was done and who did it, so that an example can have many events.
+What can be done is written down beforehand, the plainest first, which is where hypothesis shrinks to.
+"""
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.oracle.alphabet import EMAILS, GAPS_MS, NUMBERS, ODD, STARTS, TAGS, TEXTS, TITLES, URLS, Values, usually
+from tests.oracle.alphabet import EMAILS, GAPS_MS, NUMBERS, ODD, STARTS, TAGS, TEXTS, TITLES, URLS
 from tests.oracle.events import Json, epoch_ms
 
-KINDS = [
-    "web_visit",
-    "web_visit",
-    "web_visit",
-    "form_fill",
-    "form_fill",
-    "email_click",
-    "email_click",
-    "webinar_attendance",
-    "activity",
-    "profile",
-]
-LEADS = [{"lead_id": "ann"}, {"lead_id": "ann"}, {"lead_id": "ann"}, {"lead_id": "bob"}, {"email": " Eve@Rival.example"}]
-
-
-def _object(**fields: Values) -> Values:
-    return st.fixed_dictionaries({}, optional=fields)
-
-
-_url = st.sampled_from(URLS)
-_page = {
-    "path": usually(TEXTS["path"], [None]),
-    "duration_seconds": usually(list(NUMBERS["duration_seconds"]), [None]),
-    "session_id": st.sampled_from(["s1", "s2"]),
+_OBJECT_ODD: list[Any] = [None, "40", True, []]
+FIELDS: dict[str, dict[str, list[Any]]] = {
+    "web_visit": {
+        "path": [*TEXTS["path"], None],
+        "session_id": TEXTS["session_id"],
+        "duration_seconds": [*NUMBERS["duration_seconds"], None],
+        "url": URLS,
+    },
+    "email_click": {"action": ["open", "click", "unsubscribe", "bounce", "delivered"], "campaign": TEXTS["campaign"]},
+    "form_fill": {
+        "form": TEXTS["form"],
+        "fields.company_size": [50, 800, 800.0, *ODD],
+        "fields.plan": [*TEXTS["fields.plan"], *_OBJECT_ODD],
+    }
+    | {"fields.consent": [True, False, *ODD], "url": URLS},
+    "webinar_attendance": {"action": ["registered", "attended", "no_show"], "attended_seconds": [0, 600, None]},
+    "activity": {"name": TEXTS["name"], "properties.points": [*NUMBERS["properties.points"], *ODD]}
+    | {"properties.tags": [TAGS, TAGS[:1], [], "alphabet", ["gamma", 1]], "properties.plan": [{"size": 3}, {"size": 4}, "pro"]}
+    | {"properties.plan.size": [3, 4, "3"]},
+    "profile": {
+        "attributes.title": [*TITLES, *_OBJECT_ODD],
+        "attributes.country": ["NO", "de", None],
+        "attributes.company_size": [50, 800, *ODD],
+        "attributes.customer": [True, False, *ODD],
+        "attributes.partner_status": ["held", "free", None],
+        "attributes.tags": [TAGS, TAGS[1:], None, "beta"],
+        "attributes.review_points": [10, 99, "10", None],
+    },
 }
-_form_fields = _object(
-    company_size=usually(list(NUMBERS["fields.company_size"])), plan=usually(TEXTS["fields.plan"]), consent=usually([True, False])
+REQUIRED = {"email_click": "action", "webinar_attendance": "action", "activity": "name", "form_fill": "form"}
+HOW_MANY = {"web_visit": 60, "email_click": 30, "form_fill": 30, "profile": 30, "activity": 20, "webinar_attendance": 8}
+
+
+def _deed(kind: str, chance: random.Random) -> Json:
+    """A kind and some of its fields; `fields.plan` goes into the object `fields`."""
+    deed: Json = {"kind": kind}
+    if kind == "profile":
+        deed["attributes"] = {}
+    for path, values in FIELDS[kind].items():
+        if path == REQUIRED.get(kind) or chance.random() < 0.5:
+            whole, _, key = path.partition(".")
+            if key:
+                deed.setdefault(whole, {})[key] = chance.choice(values)
+            else:
+                deed[path] = chance.choice(values)
+    return deed
+
+
+def _deeds() -> list[Json]:
+    chance = random.Random(7)
+    found = [_deed(kind, chance) for kind, size in HOW_MANY.items() for _ in range(size)]
+    return [{"kind": "web_visit"}, *sorted(found, key=lambda deed: len(str(deed)))]
+
+
+_ann: Json = {"lead_id": "ann"}
+_who = st.sampled_from(
+    [
+        *[_ann] * 14,
+        *[{"lead_id": "bob"}] * 2,
+        {"email": " Eve@Rival.example"},
+        *[_ann | {"machine": True}] * 2,
+        *[_ann | {"email": email} for email in EMAILS],
+    ]
 )
-_properties = _object(
-    points=usually(list(NUMBERS["properties.points"])),
-    tags=usually([[], TAGS[:1], TAGS, "alphabet", ["gamma", 1]]),
-    plan=st.sampled_from([{"size": 3}, {"size": 4}, "pro"]),
-    **{"plan.size": st.sampled_from([3, 4, "3"])},
-)
-_attributes = _object(
-    title=usually(TITLES),
-    country=usually(["NO", "de"], [None]),
-    company_size=usually([50, 800]),
-    customer=usually([True, False]),
-    partner_status=st.sampled_from(["held", "free", None]),
-    tags=usually([TAGS, TAGS[1:]]),
-    review_points=usually([10, 99]),
-)
-FIELDS: dict[str, Values] = {
-    "web_visit": _object(url=_url, **_page),
-    "form_fill": _object(form=usually(TEXTS["form"], []), fields=_form_fields, url=_url),
-    "email_click": st.fixed_dictionaries(
-        {"action": st.sampled_from(["open", "click", "unsubscribe", "bounce", "delivered"])},
-        optional={"campaign": usually(TEXTS["campaign"], [])},
-    ),
-    "webinar_attendance": _object(
-        webinar=st.just("w"), action=st.sampled_from(["registered", "attended", "no_show"]), attended_seconds=usually([0, 600], [None])
-    ),
-    "activity": st.fixed_dictionaries({"name": st.sampled_from(TEXTS["name"])}, optional={"properties": _properties}),
-    "profile": st.fixed_dictionaries({"attributes": _attributes}),
-}
+_deeds_done, _gap, _start = st.sampled_from(_deeds()), st.sampled_from(GAPS_MS), st.sampled_from(STARTS)
+_name = st.sampled_from([("b", "s"), ("a", "s"), ("Z", "s"), ("b", "r"), ("b", "t")])
+_steps = st.tuples(_gap, _deeds_done, _who, _name)
+_sizes = st.sampled_from([2, 1, 5, 8, 12, 16, 20])
+_histories = _sizes.flatmap(lambda least: st.lists(_steps, min_size=least, max_size=least + 5))  # left to itself, a list is short
 
 
 @st.composite
-def events(draw: st.DrawFn, number: int, time: int) -> Json:
-    """One event at a time; the first letter of the id shuffles what happens at one instant."""
-    kind = draw(st.sampled_from(KINDS))
-    event = draw(FIELDS[kind]) | draw(st.sampled_from(LEADS)) | {"kind": kind, "time": time}
-    event |= {"id": f"{draw(st.sampled_from('baZ'))}{number}", "source": draw(st.sampled_from(["s", "t"]))}
-    if draw(st.integers(0, 5)) == 5 and "lead_id" in event:
-        event["email"] = draw(st.sampled_from(EMAILS))
-    if draw(st.integers(0, 6)) == 6 and kind != "profile":
-        event["machine"] = True
-    return dict(event)
-
-
-@st.composite
-def histories(draw: st.DrawFn, max_size: int = 25, conflicts: bool = True) -> list[Json]:
-    """Between one event and `max_size`, in order of time, each id once but, with `conflicts`, for a rare conflicting duplicate."""
-    time = epoch_ms(draw(st.sampled_from(STARTS)))
+def histories(draw: st.DrawFn, conflicts: bool = True) -> list[Json]:
+    """Some events in order of time, each id once but, with `conflicts`, for a rare conflicting duplicate."""
+    time = epoch_ms(draw(_start))
     found: list[Json] = []
-    at_least = draw(st.sampled_from([1, 3, 8, 15]))  # left to itself, a list is short
-    for number, gap in enumerate(draw(st.lists(st.sampled_from(GAPS_MS), min_size=at_least, max_size=max_size))):
+    for number, (gap, deed, who, (letter, source)) in enumerate(draw(_histories)):
         time += gap
-        found.append(draw(events(number, time)))
+        # The letter shuffles the order of what happens at one instant.
+        found.append({**deed, **who, "time": time, "id": f"{letter}{number}", "source": source})
     if conflicts and draw(st.integers(0, 9)) == 9:
         found.append(draw(conflicting(draw(st.sampled_from(found)))))
     return found
@@ -97,7 +102,7 @@ def histories(draw: st.DrawFn, max_size: int = 25, conflicts: bool = True) -> li
 @st.composite
 def conflicting(draw: st.DrawFn, event: Json) -> Json:
     """The same event told differently: later, or longer."""
-    changed: Json = draw(st.sampled_from([{"time": event["time"] + 3_600_000}, {"duration_seconds": 41}]))
+    changed: Json = draw(st.sampled_from([{"duration_seconds": 41}, {"time": event["time"] + 3_600_000}]))
     return event | changed
 
 
@@ -107,8 +112,9 @@ def arrivals(history: list[Json]) -> st.SearchStrategy[list[Json]]:
 
 
 def moments(history: list[Json]) -> st.SearchStrategy[int]:
-    """Times worth asking about: of events, and some while after them."""
-    return st.builds(lambda event, gap: int(event["time"] + gap), st.sampled_from(history), st.sampled_from(GAPS_MS))
+    """Times worth asking about: of events, and some while after them; mostly late ones."""
+    times = [event["time"] for event in [*history[len(history) // 2 :], history[-1], *history]]
+    return st.builds(lambda time, gap: int(time + gap), st.sampled_from(times), st.one_of(st.just(0), _gap))
 
 
-__all__: list[Any] = ["ODD", "arrivals", "conflicting", "events", "histories", "moments"]
+__all__ = ["arrivals", "conflicting", "histories", "moments"]

@@ -1,7 +1,8 @@
 """Stages: what becomes of leads when the sorted history of their events is read once (section 8).
 
-Nothing is late here, so a moment is looked at once, when its event is read. Sales' feedback, business hours and the
-timers other than the daily look are not in it.
+Nothing is late here, so a moment is looked at once, when its event is read. Besides there are the daily look at leads
+whose score can rise by time alone, and the look when a definition's days begin. Sales' feedback, `rearm`, `recycle` and
+`sla` are not in it.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ class Life:
     met: dict[Key, tuple[str, int]] = field(default_factory=dict)
     recent: set[Key] = field(default_factory=set)
     transitions: list[Transition] = field(default_factory=list)
+    unsaid: bool = False  # the language does not say whether the lead was looked at when it moved
 
     def apply(self, entry: Entry) -> None:
         """Read the next event in order, and look at the condition."""
@@ -53,6 +55,13 @@ class Life:
         self.applied.append(entry)
         self.recent.add(entry.key)
         self.look(entry.time)
+
+    def look_without_event(self, as_of: int) -> None:
+        """Look at a lead to which only time has happened."""
+        before = len(self.transitions)
+        self.look(as_of)
+        if len(self.transitions) > before and not lifted_by_rules(self.definition, self.applied, as_of):
+            self.unsaid = True
 
     def look(self, as_of: int) -> None:
         """Disqualification first, then whether the lead is an MQL now."""
@@ -77,26 +86,62 @@ class Life:
         self.stage = stage
 
 
-def lives(definition: Json, events: Iterable[Json], daily_look: bool = False) -> dict[str, Life]:
-    """Every lead after the whole history. The daily look goes on until the latest time in all of it."""
-    by_lead = histories(events)
-    until = max((entry.time for entries in by_lead.values() for entry in entries), default=0)
+def lives(definition: Json, events: Iterable[Json], until: int | None = None) -> dict[str, Life]:
+    """Every lead after all events and looks up to a time (default: the latest in all of the history)."""
+    known = [entry for entries in histories(events).values() for entry in entries if until is None or entry.time <= until]
+    by_lead = {entry.lead: [each for each in known if each.lead == entry.lead] for entry in known}
+    latest = max((entry.time for entry in known), default=0)
     found = {}
     for lead, entries in by_lead.items():
         life = Life(definition, lead)
         for entry, following in zip(entries, [*entries[1:], None], strict=True):
             life.apply(entry)
-            if daily_look:
-                end = until if following is None else following.time
-                for midnight in range((entry.time // DAY_MS + 1) * DAY_MS, end + 1, DAY_MS):
-                    life.look(midnight)
+            end = following.time if following is not None else latest if until is None else until
+            for moment in looks(definition, entry.time, end):
+                life.look_without_event(moment)
         found[lead] = life
     return found
 
 
-def life(definition: Json, events: Iterable[Json], daily_look: bool = False) -> list[Transition]:
+def looks(definition: Json, after: int, end: int) -> list[int]:
+    """The times in ``after < time <= end`` at which leads are looked at without an event."""
+    moments = range((after // DAY_MS + 1) * DAY_MS, end + 1, DAY_MS) if can_rise(definition) else range(0)
+    first_day = definition.get("active", {}).get("from")
+    opening = [midnight_ms(first_day, ZoneInfo(definition.get("timezone", "UTC")))] if first_day else []
+    return sorted([*moments, *(moment for moment in opening if after < moment <= end)])
+
+
+def can_rise(definition: Json) -> bool:
+    """Whether a score can rise by time alone: negative points that decay, tiers."""
+    return any("tiers" in rule or ("decay" in rule and may_be_negative(rule)) for rule in definition.get("rules", []))
+
+
+def lifted_by_rules(definition: Json, applied: list[Entry], as_of: int) -> bool:
+    """Whether what changed since the last event is due to tiers and decay, or to the definition's days, and to nothing else.
+
+    The daily look is promised to leads whose score rises so; of the horizon, of ages, of inactivity that brings points
+    and of conditions that hold because a score fell, nothing is said.
+    """
+    then, now = View(definition, applied, applied[-1].time), View(definition, applied, as_of)
+    about_time = repr([definition.get(part) for part in ("rules", "fit", "disqualify", "freeze", "qualify")])
+    if counted(then) != counted(now) or "age'" in about_time:
+        return False
+    if any(entry["points"] > 0 for entry in definition.get("inactivity", [])):
+        return False
+    when = repr(definition.get("qualify", {}).get("when", ""))
+    return not any(f"'{word}'" in when for word in ("not", "lt", "lte", "cell"))
+
+
+def may_be_negative(rule: Json) -> bool:
+    """Whether a rule can award less than nothing."""
+    if "points_from" in rule:
+        return bool(rule["points_from"].get("min", -1) < 0)
+    return bool(rule["points"] < 0)
+
+
+def life(definition: Json, events: Iterable[Json]) -> list[Transition]:
     """All transitions of all leads, by time and lead."""
-    found = [each for lead in lives(definition, events, daily_look).values() for each in lead.transitions]
+    found = [each for lead in lives(definition, events).values() for each in lead.transitions]
     return sorted(found, key=lambda each: (each.as_of, each.lead))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -10,29 +11,8 @@ from mqlstream.core.event import Event
 from mqlstream.core.plan import Program
 from mqlstream.core.step import step
 from mqlstream.core.table import LeadTable
-from mqlstream.definition.fields import NOT_YET
 from mqlstream.ingest.canonical import canonical
 from tests.oracle.events import Json
-from tests.oracle.strategies import ALL, text_of
-
-# What the generators may use: what is refused as not supported yet stays out, and comes in by itself once it is not.
-CONSTRUCTS = {
-    "active": "definition.active",
-    "caps": "rule.cap",
-    "count": "rule.count",
-    "distinct": "rule.count",
-    "freeze": "definition.freeze",
-    "grades": "definition.grades",
-    "inactivity": "definition.inactivity",
-    "machine": "rule.machine",
-    "points_from": "rule.points_from",
-    "set": "rule.set",
-    "stage": "rule.where",
-    "tiers": "rule.tiers",
-    "total": "definition.dimensions",
-    "when": "qualify.when",
-}
-SUPPORTED = frozenset(feature for feature in ALL if CONSTRUCTS[feature] not in NOT_YET)
 
 
 class Handoff(NamedTuple):
@@ -47,12 +27,12 @@ class Handoff(NamedTuple):
 
 def scored(definition: Json, events: Iterable[Json], as_of: int | None) -> list[Json]:
     """What `score --leads` prints, the events given in any order."""
-    return offline.score_leads([text_of(definition)], list(events), as_of)
+    return offline.score_leads([_text_of(definition)], list(events), as_of)
 
 
 def scored_as_they_arrive(definition: Json, events: Iterable[Json]) -> list[Json]:
     """The same, but the events are applied in the order given, as a worker would that is restarted after each of them."""
-    program = offline.compile_texts([text_of(definition)])
+    program = offline.compile_texts([_text_of(definition)])
     records: dict[str, bytes] = {}
     latest = 0
     for event in events:
@@ -76,6 +56,10 @@ def handed_off(definition: Json, events: Iterable[Json]) -> list[Handoff]:
     return sorted(found, key=lambda handoff: (handoff.as_of, handoff.lead))
 
 
+def _text_of(definition: Json) -> str:
+    return json.dumps(definition, ensure_ascii=False)  # JSON is YAML, and quick to write
+
+
 def _restored(program: Program, records: dict[str, bytes]) -> LeadTable:
     table = LeadTable(program)
     table.settle_layout()
@@ -85,4 +69,4 @@ def _restored(program: Program, records: dict[str, bytes]) -> LeadTable:
 
 
 def _outputs(definition: Json, events: Iterable[Json]) -> list[dict[str, Any]]:
-    return list(offline.score_events([text_of(definition)], list(events)))
+    return list(offline.score_events([_text_of(definition)], list(events)))

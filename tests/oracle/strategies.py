@@ -1,11 +1,11 @@
-"""Generated definitions, as plain data: the whole language (`ALL`) or the part without standing rules, counts and the like (`FIRST`).
+"""Generated definitions, as plain data, over the whole language or the part of it that `features` names.
 
 What is generated is what lint accepts without errors; warnings are welcome. Histories are in `histories`.
 """
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from itertools import product
 from typing import Any
 
@@ -16,9 +16,8 @@ from tests.oracle.alphabet import BOOLEANS, DURATIONS, LISTS, MEMBERS, NUMBERS, 
 from tests.oracle.events import SCORED_KINDS, Json
 from tests.oracle.histories import arrivals, histories, moments
 
-FIRST = frozenset(["stage"])
-ALL = FIRST | frozenset(
-    ["active", "caps", "count", "distinct", "freeze", "grades", "inactivity", "machine", "points_from", "set", "tiers", "total", "when"]
+ALL = frozenset(
+    ["active", "caps", "count", "freeze", "grades", "inactivity", "machine", "points_from", "set", "stage", "tiers", "total", "when"]
 )
 POINTS = st.sampled_from([10, 25, 0, -5, 2.5, 60, -40])
 DIMENSIONS = ["engagement", "fit", "intent"]
@@ -44,13 +43,37 @@ def text_of(definition: Json) -> str:
     return yaml.dump(definition, Dumper=Plain, sort_keys=False, allow_unicode=True)
 
 
+@lru_cache(maxsize=None, typed=True)  # 0 is not False here
+def pick(*values: Any) -> Values:
+    """One of a few values."""
+    return st.sampled_from(values)
+
+
+@lru_cache(maxsize=None, typed=True)
+def some(*values: Any) -> Values:
+    """One or two of a few values."""
+    return st.lists(pick(*values), min_size=1, max_size=2, unique=True)
+
+
 def _present(items: Json) -> Json:
     return {key: value for key, value in items.items() if value is not None}
 
 
+@cache
 def maybe(values: Values) -> Values:
-    """None more often than not, so that examples stay simple."""
-    return st.one_of(st.none(), st.none(), values)
+    """None half of the time. (`one_of` would give each alternative within the values a share of its own.)"""
+    return pick(False, True).flatmap(lambda there: values if there else st.none())
+
+
+@cache
+def rarely(values: Values) -> Values:
+    """None most of the time: for what leaves little to compare."""
+    return pick(False, False, False, True).flatmap(lambda there: values if there else st.none())
+
+
+def wanted(theme: str, name: str, values: Values) -> Values:
+    """What a definition on this theme has of a part: always its own; of the others little, but some when all are mixed."""
+    return values if theme == name else maybe(values) if theme == "mixed" else rarely(values)
 
 
 @cache
@@ -136,17 +159,20 @@ def event_conditions(kinds: tuple[str, ...], stages: bool) -> Values:
     return st.one_of(of_events, of_events, st.builds(lambda where, gate: where | gate, of_events, gates), gates)
 
 
+PERIODS = ["1d", "day", "1h", "2d", "7d", "week", "month", "day", "30d", "year", "lifetime"]
 LIMITS = st.fixed_dictionaries(
-    {"count": st.sampled_from([1, 1, 2, 3]), "per": st.one_of(DURATIONS, st.sampled_from(["day", "week", "month", "year", "lifetime"]))},
+    {"count": st.sampled_from([1, 1, 2, 3]), "per": st.sampled_from(PERIODS)},
     optional={"by": GROUPING_FIELDS},
 )
+LONG = st.sampled_from(["7d", "30d"])  # shorter, and nothing would be left to compare
 DECAYS = st.one_of(
-    DURATIONS.map(lambda text: {"half_life": text}),
-    DURATIONS.map(lambda text: {"linear": text}),
-    DURATIONS.map(lambda text: {"expire_after": text}),
+    LONG.map(lambda text: {"half_life": text}),
+    LONG.map(lambda text: {"linear": text}),
+    LONG.map(lambda text: {"expire_after": text}),
 )
-COUNTS = st.fixed_dictionaries({"at_least": st.sampled_from([2, 1, 3]), "within": DURATIONS}, optional={"by": GROUPING_FIELDS})
-DISTINCT_COUNTS = st.builds(lambda count, field: count | {"distinct": field}, COUNTS, GROUPING_FIELDS)
+COUNTS = st.fixed_dictionaries(
+    {"at_least": st.sampled_from([2, 1, 3]), "within": DURATIONS}, optional={"by": GROUPING_FIELDS, "distinct": GROUPING_FIELDS}
+)
 TIERS = st.lists(
     st.fixed_dictionaries(
         {
@@ -161,7 +187,8 @@ TIERS = st.lists(
     min_size=1,
     max_size=3,
 )
-BOUNDS = st.fixed_dictionaries({}, optional={"cap": st.sampled_from([0, 20, 60]), "floor": st.sampled_from([0, -10, -50])})
+CLIPS = st.fixed_dictionaries({}, optional={"cap": st.sampled_from([200, 60, 20, 0]), "floor": st.sampled_from([-50, -10, 0])})
+BOUNDS = rarely(CLIPS).map(lambda clip: clip or {})
 
 
 def points_from(fields: list[str]) -> Values:
@@ -174,55 +201,65 @@ def points_from(fields: list[str]) -> Values:
     )
 
 
+EVENT_POINTS = points_from(["properties.points", "fields.company_size", "duration_seconds"])
+LEAD_POINTS = points_from(["review_points", "company_size"])
+RULE_KINDS = st.one_of(
+    st.lists(pick("web_visit", "email_click"), min_size=1, max_size=2, unique=True),
+    st.lists(pick(*SCORED_KINDS), min_size=1, max_size=3, unique=True),
+    st.just(list(SCORED_KINDS)),
+)
+SETS = st.dictionaries(pick(*DIMENSIONS), pick(0, 5, -5), min_size=1, max_size=2)
+CHOICES = st.fixed_dictionaries({"where": LEAD_CONDITIONS, "points": POINTS})
+CHOICE_LISTS = st.lists(CHOICES, min_size=1, max_size=3)
+
+
 @st.composite
-def rules(draw: st.DrawFn, number: int, features: frozenset[str], groups: list[str]) -> Json:
+def destinations(draw: st.DrawFn, groups: tuple[str, ...]) -> Json:
+    """Where points go: to the default, to a dimension or to a group."""
+    match draw(pick("default", "dimension", "group") if groups else pick("default", "dimension")):
+        case "dimension":
+            return {"dimension": draw(pick(*DIMENSIONS))}
+        case "group":
+            return {"group": draw(pick(*groups))}
+        case _:
+            return {}
+
+
+@st.composite
+def rules(draw: st.DrawFn, number: int, theme: str, features: frozenset[str], groups: tuple[str, ...]) -> Json:
     """One rule."""
-    shape = draw(st.sampled_from(["points", "points", "points", *sorted(features & {"points_from", "set", "tiers"})]))
-    kinds = draw(st.lists(st.sampled_from(SCORED_KINDS), min_size=1, max_size=3, unique=True))
-    where = maybe(event_conditions(tuple(sorted(kinds)), "stage" in features))
+    shapes = features & {"points_from", "set", "tiers"}
+    shape = draw(pick("points", *(sorted(shapes) if theme == "mixed" else shapes & {theme})))
+    kinds = draw(RULE_KINDS)
+    where = wanted(theme, "where", event_conditions(tuple(sorted(kinds)), "stage" in features))
     rule: Json = {"id": f"r{number}", "on": kinds if len(kinds) > 1 else kinds[0], "where": draw(where)}
-    if "machine" in features and draw(st.integers(0, 7)) == 7:
+    if "machine" in features and draw(pick(*range(8))) == 7:
         rule["machine"] = True
     if shape == "set":
-        return _present(
-            rule | {"set": draw(st.dictionaries(st.sampled_from(DIMENSIONS), st.sampled_from([0, 5, -5]), min_size=1, max_size=2))}
-        )
-    where_to = draw(st.sampled_from(["default", "dimension", "group"] if groups else ["default", "dimension"]))
-    if where_to == "dimension":
-        rule["dimension"] = draw(st.sampled_from(DIMENSIONS))
-    elif where_to == "group":
-        rule["group"] = draw(st.sampled_from(groups))
+        return _present(rule | {"set": draw(SETS)})
+    rule |= draw(destinations(groups))
     if "caps" in features:
-        rule |= draw(maybe(BOUNDS)) or {}
+        rule |= draw(BOUNDS)
     if shape == "tiers":
-        return _present(rule | {"tiers": draw(TIERS), "weight": draw(maybe(st.sampled_from([0.35, 2])))})
-    if shape == "points_from":
-        rule["points_from"] = draw(points_from(["properties.points", "fields.company_size", "duration_seconds"]))
-    else:
-        rule["points"] = draw(POINTS)
-    rule |= {"limit": draw(maybe(LIMITS)), "decay": draw(maybe(DECAYS))}
+        return _present(rule | {"tiers": draw(TIERS), "weight": draw(maybe(pick(0.35, 2)))})
+    rule |= {"points_from": draw(EVENT_POINTS)} if shape == "points_from" else {"points": draw(POINTS)}
+    rule |= {"limit": draw(wanted(theme, "limit", LIMITS)), "decay": draw(wanted(theme, "decay", DECAYS))}
     if "count" in features:
-        rule["count"] = draw(maybe(st.one_of(COUNTS, DISTINCT_COUNTS) if "distinct" in features else COUNTS))
+        rule["count"] = draw(wanted(theme, "count", COUNTS))
     return _present(rule)
 
 
 @st.composite
-def fit_entries(draw: st.DrawFn, number: int, features: frozenset[str], groups: list[str]) -> Json:
+def fit_entries(draw: st.DrawFn, number: int, features: frozenset[str], groups: tuple[str, ...]) -> Json:
     """One entry of `fit`."""
-    choice = st.fixed_dictionaries({"where": LEAD_CONDITIONS, "points": POINTS})
-    entry: Json = {"id": f"f{number}", "weight": draw(maybe(st.sampled_from([0.5, 2])))}
-    shape = draw(st.sampled_from(["where", "one_of", *sorted(features & {"points_from"})]))
-    if shape == "one_of":
-        entry["one_of"] = draw(st.lists(choice, min_size=1, max_size=3))
-    elif shape == "points_from":
-        entry |= {"points_from": draw(points_from(["review_points", "company_size"])), "where": draw(maybe(LEAD_CONDITIONS))}
-    else:
-        entry |= draw(choice)
-    where_to = draw(st.sampled_from(["default", "default", "dimension", *(["group"] if groups else [])]))
-    if where_to == "dimension":
-        entry["dimension"] = draw(st.sampled_from(DIMENSIONS))
-    elif where_to == "group":
-        entry["group"] = draw(st.sampled_from(groups))
+    entry: Json = {"id": f"f{number}", "weight": draw(maybe(pick(0.5, 2)))} | draw(destinations(groups))
+    match draw(pick("where", "one_of", *sorted(features & {"points_from"}))):
+        case "one_of":
+            entry["one_of"] = draw(CHOICE_LISTS)
+        case "points_from":
+            entry |= {"points_from": draw(LEAD_POINTS), "where": draw(maybe(LEAD_CONDITIONS))}
+        case _:
+            entry |= draw(CHOICES)
     return _present(entry)
 
 
@@ -248,72 +285,78 @@ SCORE_TESTS = st.builds(
 )
 
 
-@st.composite
-def qualify_parts(draw: st.DrawFn, features: frozenset[str], awardable: list[str], grades: Json) -> Json:
-    """When a lead is an MQL."""
-    part: Json = {}
+THRESHOLDS = st.dictionaries(pick("total", *DIMENSIONS), pick(10, 25, 0, 60), min_size=1, max_size=2)
+
+
+@cache
+def general_conditions(awardable: tuple[str, ...], cells: tuple[str, ...]) -> Values:
+    """What may stand in `when`."""
+    leaves = [SCORE_TESTS, LEAD_CONDITIONS.map(lambda where: {"where": where})]
     if awardable:
-        part["fast_track"] = draw(maybe(st.lists(st.sampled_from(awardable), min_size=1, max_size=2, unique=True)))
+        leaves.append(pick(*awardable).map(lambda rule: {"rule": rule}))
+    if cells:
+        leaves.append(some(*cells).map(lambda found: {"cell": {"in": found}}))
+    leaf = st.one_of(leaves)
+    inner = st.one_of(leaf, leaf.map(lambda clause: {"not": clause}))
+    several = st.lists(inner, min_size=1, max_size=3)
+    return st.one_of(inner, several.map(lambda found: {"any": found}), several.map(lambda found: {"all": found}))
+
+
+@st.composite
+def qualify_parts(draw: st.DrawFn, features: frozenset[str], awardable: tuple[str, ...], grades: Json) -> Json:
+    """When a lead is an MQL."""
+    part: Json = {"fast_track": draw(maybe(some(*awardable))) if awardable else None}
     if "when" in features and draw(st.booleans()):
-        leaves = [SCORE_TESTS, LEAD_CONDITIONS.map(lambda where: {"where": where})]
-        leaves += [st.sampled_from(awardable).map(lambda rule: {"rule": rule})] if awardable else []
-        cells = ["".join(cell) for cell in product(*grades.values())]
-        leaves += (
-            [st.lists(st.sampled_from(cells), min_size=1, max_size=2, unique=True).map(lambda found: {"cell": {"in": found}})]
-            if grades
-            else []
-        )
-        leaf = st.one_of(leaves)
-        inner = st.one_of(leaf, leaf.map(lambda clause: {"not": clause}))
-        several = st.lists(inner, min_size=1, max_size=3)
-        part["when"] = draw(st.one_of(inner, several.map(lambda found: {"any": found}), several.map(lambda found: {"all": found})))
+        cells = tuple("".join(cell) for cell in product(*grades.values())) if grades else ()
+        part["when"] = draw(general_conditions(awardable, cells))
     else:
-        bounds = st.sampled_from([10, 25, 0, 60])
-        part["threshold"] = draw(st.dictionaries(st.sampled_from(["total", *DIMENSIONS]), bounds, min_size=1, max_size=2))
+        part["threshold"] = draw(THRESHOLDS)
     return _present(part)
+
+
+GROUPS = st.dictionaries(
+    pick("web", "mail"), st.builds(lambda dimension, bounds: {"dimension": dimension} | bounds, pick(*DIMENSIONS), BOUNDS), max_size=2
+)
+SMALL_BOUNDS = st.fixed_dictionaries({"per_day": pick(1, 2, 3), "ledger": pick(1, 2, 3, 6)})
+DISQUALIFY = LEAD_CONDITIONS.map(lambda where: [{"id": "d", "where": where}])
+FREEZE = st.just([{"id": "z", "where": {"partner_status": "held"}}])
+ACTIVE = st.sampled_from([{"from": "2026-10-25"}, {"until": "2026-11-03"}, {"from": "2026-03-29", "until": "2026-11-02"}])
+IDLE_LISTS = st.lists(INACTIVITY, min_size=1, max_size=2)
+THEMES = pick("mixed", "where", "limit", "count", "tiers", "set", "decay", "points_from", "inactivity", "stages", "bounds")
 
 
 @st.composite
 def definitions(draw: st.DrawFn, features: frozenset[str] = ALL) -> Json:
     """A definition that uses no more than the features given."""
-    groups = draw(st.dictionaries(st.sampled_from(["web", "mail"]), BOUNDS.flatmap(_with_dimension), max_size=2))
+    theme = draw(THEMES)
+    groups = draw(rarely(GROUPS)) or {}
     dimensions: Json = {name: draw(BOUNDS) for name in DIMENSIONS}
-    if "total" in features and draw(st.integers(0, 3)) == 3:
-        dimensions["total"] = draw(BOUNDS)
-    found = [draw(rules(number, features, sorted(groups))) for number in range(draw(st.integers(1, 4)))]
-    fit = [draw(fit_entries(number, features, sorted(groups))) for number in range(draw(st.integers(0, 2)))]
-    awardable = [rule["id"] for rule in found if "tiers" not in rule and "set" not in rule]
+    if "total" in features and draw(pick(*range(4))) == 3:
+        dimensions["total"] = draw(CLIPS)
+    found = [draw(rules(number, theme, features, tuple(sorted(groups)))) for number in range(draw(pick(1, 2, 3, 4)))]
     parts: Json = {
         "definition": "model",
         "version": 1,
-        "timezone": draw(maybe(st.sampled_from(ZONES))),
-        "horizon": draw(maybe(st.sampled_from(["3d", "30d", "1d"]))),
-        "bounds": draw(maybe(st.fixed_dictionaries({"per_day": st.integers(1, 3), "ledger": st.integers(1, 6)}))),
+        "timezone": draw(maybe(pick(*ZONES))),
+        "horizon": draw(wanted(theme, "bounds", pick("3d", "30d", "1d"))),
+        "bounds": draw(wanted(theme, "bounds", SMALL_BOUNDS)),
         "dimensions": dimensions,
         "groups": groups or None,
         "rules": found,
-        "fit": fit or None,
-        "disqualify": draw(maybe(LEAD_CONDITIONS.map(lambda where: [{"id": "d", "where": where}]))),
+        "fit": [draw(fit_entries(number, features, tuple(sorted(groups)))) for number in range(draw(pick(0, 0, 1, 2)))] or None,
     }
     if "inactivity" in features:
-        idle = draw(st.lists(INACTIVITY, max_size=2))
+        idle = draw(wanted(theme, "inactivity", IDLE_LISTS)) or []
         parts["inactivity"] = [{"id": f"i{number}"} | entry for number, entry in enumerate(idle)] or None
-    if "grades" in features:
-        parts["grades"] = draw(maybe(GRADES))
-    if "freeze" in features:
-        parts["freeze"] = draw(maybe(st.just([{"id": "z", "where": {"partner_status": "held"}}])))
-    if "active" in features:
-        parts["active"] = draw(
-            maybe(st.sampled_from([{"from": "2026-10-25"}, {"until": "2026-11-03"}, {"from": "2026-03-29", "until": "2026-11-02"}]))
-        )
+    for feature, values in {"grades": GRADES, "freeze": FREEZE, "active": ACTIVE}.items():
+        if feature in features:
+            parts[feature] = draw(maybe(values) if theme == "stages" else rarely(values))
+    awardable = tuple(rule["id"] for rule in found if "tiers" not in rule and "set" not in rule)
+    parts["disqualify"] = draw(wanted(theme, "stages", DISQUALIFY))
     parts["qualify"] = draw(qualify_parts(features, awardable, parts.get("grades") or {}))
     text = repr(parts)
     named = {name: members for name, members in LISTS.items() if f"${name}" in text}
     return _present(parts | {"lists": named or None})
 
 
-def _with_dimension(bounds: Json) -> Values:
-    return st.sampled_from(DIMENSIONS).map(lambda dimension: {"dimension": dimension} | bounds)
-
-
-__all__ = ["ALL", "FIRST", "arrivals", "definitions", "histories", "moments", "text_of"]
+__all__ = ["ALL", "arrivals", "definitions", "histories", "moments", "text_of"]

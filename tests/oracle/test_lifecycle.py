@@ -13,10 +13,10 @@ DEMO: Json = {"id": "demo", "on": "form_fill", "points": 0}
 RIVAL: Json = {"id": "rival", "where": {"email_domain": "rival.example"}}
 
 
-def stages(events: list[Json], daily_look: bool = False, **parts: object) -> list[tuple[str, int, int]]:
+def stages(events: list[Json], **parts: object) -> list[tuple[str, int, int]]:
     """Stage, cycle and time of each transition of a model of visits and demo requests."""
     definition = defined(**({"rules": [VISIT, DEMO]} | parts))
-    return [(each.stage, each.cycle, each.as_of) for each in life(definition, events, daily_look)]
+    return [(each.stage, each.cycle, each.as_of) for each in life(definition, events)]
 
 
 def test_a_lead_becomes_an_mql_once_all_thresholds_are_reached() -> None:
@@ -113,9 +113,14 @@ def test_the_general_condition(when: Json, at: str) -> None:
     assert stages(events, grades=grades, qualify={"when": when}) == [("mql", 1, after(at))]
 
 
-def test_a_rise_by_time_alone_counts_at_the_next_change_or_at_the_daily_look() -> None:
+def test_a_rise_by_time_alone_counts_at_the_daily_look() -> None:
     rules = [VISIT, {"id": "minus", "on": "email_click", "points": -10, "decay": {"expire_after": "1d"}}]
     events = [click(), visit(after("1h")), event("profile", after("5d"), attributes={})]
     qualify = {"threshold": {"total": 10}}
-    assert stages(events, rules=rules, qualify=qualify) == [("mql", 1, after("5d"))]
-    assert stages(events, daily_look=True, rules=rules, qualify=qualify) == [("mql", 1, epoch_ms("2026-11-04T00:00:00Z"))]
+    assert stages(events, rules=rules, qualify=qualify) == [("mql", 1, epoch_ms("2026-11-04T00:00:00Z"))]
+
+
+def test_what_is_true_when_a_definition_s_days_begin_counts_then() -> None:
+    active = {"from": "2026-11-03"}
+    events = [form(), visit(after("30d"))]
+    assert stages(events, active=active, qualify={"fast_track": ["demo"]}) == [("mql", 1, epoch_ms("2026-11-03T00:00:00Z"))]

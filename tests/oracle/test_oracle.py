@@ -505,6 +505,7 @@ def test_contributions_say_where_each_point_comes_from() -> None:
             ("acme.example", "/Pricing/%20", {"a": "2", "utm_source": "ad"}, {"source": "ad"}),
         ),
         ({"url": "https://acme.example"}, ("acme.example", "/", {}, {})),
+        ({"url": "https://acme.example/a", "path": None}, ("acme.example", "/a", {}, {})),
         ({"url": "https://acme.example/a", "path": "/b", "utm": {"x": "y"}}, ("acme.example", "/b", {}, {"x": "y"})),
     ],
 )
