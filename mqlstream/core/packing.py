@@ -62,8 +62,8 @@ class Packer:
                 self._append(entry)
             self._count = len(entries)
         # All but the entries changes seldom. Whether it has is told by a quick packing of its own, not by whoever changed it.
-        # Texts and sources only grow, until it all is made again.
-        told = _encode((state.facts, state.tracks, state.newest, state.heard))
+        # Texts and sources only grow, until it all is made again; the first event is what its times are counted from.
+        told = _encode((state.first_seen, state.facts, state.tracks, state.newest, state.heard))
         if told != self._rest_of or len(state.sources) != self._rest_sources or len(self._texts) != self._rest_texts:
             self._rest = self._pack_rest(state)
             self._rest_of, self._rest_sources, self._rest_texts = told, len(state.sources), len(self._texts)

@@ -54,6 +54,14 @@ def test_a_state_comes_back_as_it_was_packed(state: LeadState) -> None:
     assert unpack(Packer().pack(state)) == state
 
 
+@given(STATES, TIMES)
+def test_what_is_known_of_a_lead_keeps_its_times_when_an_earlier_first_event_comes_to_light(state: LeadState, first_seen: int) -> None:
+    packer = Packer()
+    packer.pack(state)
+    state.first_seen = first_seen
+    assert unpack(packer.pack(state)) == state
+
+
 @given(STATES, st.lists(ENTRIES, max_size=4))
 def test_a_stream_that_grew_says_the_same_as_one_made_at_once(state: LeadState, more: list[Entry]) -> None:
     packer = Packer()
