@@ -139,7 +139,7 @@ DECAYS = st.sampled_from(["half_life: 2h", "half_life: 1d", "linear: 9h", "expir
 HISTORIES = st.lists(st.tuples(st.integers(0, 600), st.sampled_from(["web_visit", "form_fill", "email_click"])), min_size=1, max_size=6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30)
 @given(DECAYS, DECAYS, DECAYS, st.sampled_from([-7, -1]), HISTORIES)
 def test_a_fall_is_noticed_at_the_first_whole_minute_at_which_it_holds(
     visit: str, form: str, worse: str, idle: int, history: list[tuple[int, str]]
