@@ -31,7 +31,10 @@ class Record(Protocol):
 
 
 class Output(NamedTuple):
-    """A record to write. ``partition`` None: by murmur2 of the key, as Kafka's own clients do. ``timestamp`` None: now."""
+    """A record to write. ``timestamp`` None: now.
+
+    ``partition`` None: by the key, as Kafka's own clients do (murmur2; a huge key's partition may be another).
+    """
 
     topic: str
     key: bytes | None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -33,7 +34,8 @@ _BATCH_BYTES = 512 * 1024  # below the megabyte that brokers take unless told ot
 _RECORD_BYTES = 64  # a record's framing, generously
 _START_S = 60.0
 _CLOSE_S = 5.0
-_partition_of = DefaultPartitioner()
+_MURMUR2_BYTES = 4096  # of a key: the client's murmur2 is Python, and took a second for a key of some megabytes
+_murmur2 = DefaultPartitioner()
 
 _Row = tuple[bytes | None, bytes | None, int, list[tuple[str, bytes]]]  # key, value, timestamp in ms, headers
 
@@ -143,7 +145,7 @@ class KafkaWriter:
             partition = output.partition
             if partition is None:
                 partitions = sorted(await self._producer.partitions_for(output.topic))
-                partition = _partition_of(output.key, partitions, partitions)
+                partition = _partition_of(output.key, partitions)
             by_partition[output.topic, partition].append(output)
         for where, outputs in by_partition.items():
             self._fill(batches, where, ((o.key, o.value, now_ms if o.timestamp is None else o.timestamp, list(o.headers)) for o in outputs))
@@ -186,6 +188,13 @@ class KafkaWriter:
             raise TryAgain(f"{topic} takes no batch of {size} bytes; from now on {limit}") from error
         what = f"a record of about {size} bytes" if count == 1 else f"{count} records of about {size} bytes"
         raise Refused(f"{topic}[{partition}] refuses {what}: {type(error).__name__}; see the topic's max.message.bytes") from error
+
+
+def _partition_of(key: bytes | None, partitions: list[int]) -> int:
+    """As Kafka's own clients choose; but for the huge keys that only records have that somebody else wrote."""
+    if key is None or len(key) <= _MURMUR2_BYTES:
+        return int(_murmur2(key, partitions, partitions))
+    return partitions[zlib.crc32(key) % len(partitions)]
 
 
 def _size(key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]) -> int:
