@@ -292,6 +292,10 @@ class Installation:
                 if max(place.offset, 0) < end:
                     return False
             return True
+        except KafkaException as error:
+            if not error.args[0].retriable():
+                raise
+            return False
         finally:
             consumer.close()
 
