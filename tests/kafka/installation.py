@@ -151,6 +151,16 @@ class Installation:
         self.definitions = tuple(definitions)
         self.workers: list[Worker] = []
         self.others: list[Process] = []
+        self._producer = Producer(
+            {
+                "bootstrap.servers": bootstrap,
+                "linger.ms": 20,
+                "partitioner": "murmur2_random",
+                "enable.idempotence": True,
+                "message.max.bytes": 1_048_588,
+                "log_level": 3,
+            }
+        )
 
     @property
     def environ(self) -> Mapping[str, str]:
@@ -218,15 +228,7 @@ class Installation:
             if error is not None:
                 failures.append(str(error))
 
-        producer = Producer(
-            {
-                "bootstrap.servers": self.bootstrap,
-                "linger.ms": 20,
-                "partitioner": "murmur2_random",
-                "enable.idempotence": True,
-                "message.max.bytes": 1_048_588,
-            }
-        )
+        producer = self._producer
         for record in records:
             while True:
                 try:
@@ -259,13 +261,14 @@ class Installation:
             "auto.offset.reset": "earliest",
             "enable.auto.commit": False,
             "enable.partition.eof": True,
+            "fetch.wait.max.ms": 10,
         }
         consumer = Consumer(settings)
         try:
             left = set(consumer.list_topics(topic, timeout=30).topics[topic].partitions)
             consumer.assign([TopicPartition(topic, partition, 0) for partition in sorted(left)])
             while left:
-                for message in consumer.consume(2_000, timeout=1.0):
+                for message in consumer.consume(2_000, timeout=0.1):
                     error = message.error()
                     if error is None:
                         yield _stored(message)
