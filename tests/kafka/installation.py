@@ -78,7 +78,7 @@ class Process:
     def start(self) -> None:
         with self.log.open("ab") as log, self.out.open("ab") as out:
             command = [sys.executable, "-m", "mqlstream", *self._arguments]
-            environ = {**os.environ, **self._environ}
+            environ = {**inherited(), **self._environ}
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=log, env=environ)
 
     def send(self, number: signal.Signals) -> None:
@@ -177,7 +177,7 @@ class Installation:
 
     def command(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
         """Carry out a `mqlstream` command to its end; ``more`` are further variables."""
-        environ = {**os.environ, **self.environ, **more}
+        environ = {**inherited(), **self.environ, **more}
         return subprocess.run(
             [sys.executable, "-m", "mqlstream", *arguments], env=environ, capture_output=True, text=True, timeout=_PATIENCE_S, check=False
         )
@@ -311,6 +311,11 @@ async def eventually(holds: object, otherwise: str, more: object = None) -> None
     while not await asyncio.to_thread(holds):
         assert time.monotonic() < until, f"{otherwise} after {_PATIENCE_S:g} s: {more() if callable(more) else ''}"
         await asyncio.sleep(0.2)
+
+
+def inherited() -> dict[str, str]:
+    """The variables around us, without settings of the product's: a test decides these alone."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("MQLSTREAM_")}
 
 
 def free_port() -> int:
