@@ -158,7 +158,7 @@ class Installation:
                 "partitioner": "murmur2_random",
                 "enable.idempotence": True,
                 "message.max.bytes": 1_048_588,
-                "log_level": 3,
+                "log_level": 0,  # what fails is told by the records' own reports
             }
         )
 
