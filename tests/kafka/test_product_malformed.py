@@ -77,6 +77,25 @@ async def test_bad_records_on_every_topic_are_dead_letters_once_and_the_good_one
 
 
 @pytest.mark.kafka
+async def test_a_long_run_of_huge_records_does_not_fill_the_memory(installation: Installation) -> None:
+    rng = random.Random(20261103)
+    installation.apply_topics()
+    topic = installation.topics.web_visits
+    for number in range(100):
+        installation.write([Sent(topic, huge_value(rng, number).value, None, 0)])
+    worker = installation.worker("one")
+    await worker.ready()
+    await installation.until_done()
+    now, most = worker.memory_bytes()
+    assert worker.metric("mqlstream_dead_letters_total") == 100
+    await installation.drain()
+    assert check_ingest(installation) == (0, 100)
+    assert worker.complaints() == []
+    print(f"100 records of a megabyte; memory now/most in MiB: {now // MIB}/{most // MIB}")
+    assert most < 250 * MIB
+
+
+@pytest.mark.kafka
 @pytest.mark.chaos
 async def test_very_many_bad_records_leave_memory_flat(installation: Installation, request: pytest.FixtureRequest) -> None:
     if "chaos" not in request.config.getoption("-m"):
