@@ -16,8 +16,10 @@ import asyncio
 import logging
 import random
 from collections.abc import Mapping
+from typing import Any
 
 from mqlstream.engine.interfaces import Assignment, Broker, Member, Source, Stage
+from mqlstream.engine.questions import Unavailable
 from mqlstream.engine.status import Monitor, Options, StageStatus, Unwatched
 from mqlstream.engine.task import Task, Work
 from mqlstream.errors import MqlstreamError, UsageError
@@ -88,6 +90,13 @@ class StageRunner:
         """Finish the running batches and leave; returns when `run` is done. Bounded by the time for draining."""
         self._stopping.set()
         await self._stopped.wait()
+
+    async def ask(self, task: int, question: Any) -> Any:
+        """A question to one of the tasks that run here, answered from what is committed. Raises `Unavailable`."""
+        found = self._tasks.get(task)
+        if found is None:
+            raise Unavailable(f"task {task} is not with this worker")
+        return await found.ask(question)
 
     def status(self) -> StageStatus:
         """How the stage does, now; cheap."""

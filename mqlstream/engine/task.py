@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Any
 
 from mqlstream.engine.inbox import Inbox
 from mqlstream.engine.interfaces import (
@@ -35,6 +36,7 @@ from mqlstream.engine.interfaces import (
     Writer,
 )
 from mqlstream.engine.pace import Pace
+from mqlstream.engine.questions import Questions
 from mqlstream.engine.status import Monitor, Options, TaskState, TaskStatus
 
 log = logging.getLogger(__name__)
@@ -87,6 +89,7 @@ class Task:
         self._inbox: Inbox | None = None
         self._stopping = False
         self._wake = asyncio.Event()
+        self._questions = Questions()
         self._run: asyncio.Task[None] | None = None
         self._phase = self._state = TaskState.ASSIGNED
         self._reason = ""
@@ -126,6 +129,10 @@ class Task:
         self._monitor.task_state(self.work.stage.name, self.work.task, None)
         for topic, partition in self.work.inputs:
             self._monitor.lag(self.work.stage.name, topic, partition, None)
+
+    async def ask(self, question: Any) -> Any:
+        """The processor's answer, from what is committed (see `mqlstream.engine.questions`); raises `Unavailable`."""
+        return await self._questions.ask(question, f"task {self.work.task} is {self._state}")
 
     def status(self) -> TaskStatus:
         """How it does, now."""
@@ -181,9 +188,11 @@ class Task:
             self._source.attach(inbox)
             try:
                 self._enter(TaskState.RUNNING)
+                self._questions.open(inbox.arrived)
                 await self._work(processor, inbox, writer)
             finally:
                 self._inbox = None
+                self._questions.close()
                 self._source.detach(inbox)
         finally:
             self._remaining = 0
@@ -249,21 +258,22 @@ class Task:
             began_s = now()
             batch = inbox.take(self._pace.records, int(began_s * 1000))
             wall_ms = self._broker.wall_ms() if inbox.caught_up() else None
-            positions = inbox.positions()
+            positions, asked = inbox.positions(), self._questions.take()
             if batch or (wall_ms is not None and _due(processor, wall_ms)):
                 effects = self._process(processor, batch, wall_ms)
-            elif positions != self._committed:
-                effects = Effects()  # the position moved over a gap
+            elif asked or positions != self._committed:
+                effects = Effects()  # the position moved over a gap, or it is committed to see that the task is still ours
             else:
                 continue  # records that are held back
             processed_s = now()
             self._pace.note(len(batch), processed_s - began_s)
-            if effects.changelog or effects.outputs or positions != self._committed:
+            if asked or effects.changelog or effects.outputs or positions != self._committed:
                 self._next_commit_s = began_s + self._options.commit_interval_ms / 1000
                 async with self._patience():
                     await writer.commit(self._transaction(effects, positions))
                 self._last_commit_s = now()
             processor.committed(effects)
+            self._questions.answer(processor)
             self._committed = positions
             self._failures.forget()
             if self._state is not TaskState.RUNNING:
@@ -285,7 +295,7 @@ class Task:
                 return True  # taking from it raises the reason
             if inbox.held:
                 wait_s = _HELD_POLL_S
-            elif inbox.waiting:
+            elif inbox.waiting or self._questions:
                 wait_s = 0.0 if inbox.waiting >= self._pace.records else self._next_commit_s - now()
             else:
                 wait_s = self._idle_s(processor, inbox, now())
