@@ -1,4 +1,5 @@
-"""How an event stands on the lead-events topic: bytes of key and value, and the partition of a lead.
+"""What stands on the lead-events topic: events, and broadcasts, which go to every partition. Bytes of key and value, and the
+partition of a lead.
 
 The topic is internal: only this module writes and reads its records. The public formats live elsewhere
 (`mqlstream.ingest` reads canonical input, `mqlstream.handoff` writes handoffs).
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
+from typing import Annotated
 
 import msgspec
 
@@ -19,8 +21,27 @@ encode: Callable[[Event], bytes] = msgspec.json.Encoder().encode
 _decode: Callable[[bytes], Event] = msgspec.json.Decoder(Event).decode
 
 
+_BROADCAST = b"\x00"  # first byte of a broadcast's key; no lead's begins so
+
+
+class Frontier(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How far one ingest task has read: every event before ``before_ms`` (epoch milliseconds) that it will write is written.
+
+    None: it keeps up with its input; what it writes is as new as the world. ``tasks``: how many ingest tasks there are.
+    """
+
+    task: Annotated[int, msgspec.Meta(ge=0)]
+    tasks: Annotated[int, msgspec.Meta(ge=1)]
+    before_ms: Annotated[int, msgspec.Meta(ge=0)] | None
+
+
+_BROADCASTS: dict[bytes, msgspec.json.Decoder[Frontier]] = {_BROADCAST + b"frontier": msgspec.json.Decoder(Frontier)}
+_KEYS = {Frontier: _BROADCAST + b"frontier"}
+_encode_broadcast = msgspec.json.Encoder().encode
+
+
 class WireError(ValueError):
-    """A lead-events value that is no event; the text says what was got and what was expected."""
+    """A lead-events record that is no event and no broadcast; the text says what was got and what was expected."""
 
 
 def decode(value: bytes) -> Event:
@@ -29,6 +50,27 @@ def decode(value: bytes) -> Event:
         return _decode(value)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise WireError(f"no event of the lead-events topic: {error}") from None
+
+
+def broadcast(message: Frontier) -> tuple[bytes, bytes]:
+    """Key and value of a broadcast's record."""
+    return _KEYS[type(message)], _encode_broadcast(message)
+
+
+def heard(key: bytes | None, value: bytes | None) -> Frontier | None:
+    """The broadcast in a record, None when it is none. Raises `WireError` when it is one that can't be read.
+
+    `decode` takes no broadcast for an event: so one is looked for only where that failed.
+    """
+    if key is None or not key.startswith(_BROADCAST):
+        return None
+    decoder = _BROADCASTS.get(key)
+    if decoder is None:
+        raise WireError(f"got a broadcast {key[1:33]!r}, expected one of {', '.join(repr(known[1:]) for known in _BROADCASTS)}")
+    try:
+        return decoder.decode(value or b"")
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise WireError(f"no broadcast {key[1:]!r}: {error}") from None
 
 
 def key_of(lead: str) -> bytes:

@@ -90,6 +90,10 @@ class Inbox:
         """Whether everything that is known to be readable has been taken."""
         return not self.waiting and not any(each.behind for each in self.inputs.values())
 
+    def backlog(self) -> frozenset[str]:
+        """The topics that have records to take or to come, as far as is known, but for those that do not deliver them."""
+        return frozenset(each.where[0] for each in self.inputs.values() if each.buffer or (each.behind and not each.slow))
+
     @property
     def failed(self) -> bool:
         """Whether the next `take` raises."""

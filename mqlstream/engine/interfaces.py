@@ -61,7 +61,8 @@ class Processor(Protocol):
     """The work of one task: holds the task's table. Synchronous, no I/O, no clock of its own.
 
     After an error anywhere between `process` and the end of the commit the processor is thrown away and a new one
-    is restored from the changelog, so it may change its memory in place.
+    is restored from the changelog, so it may change its memory in place. One that wants to know more of the task's
+    surroundings implements `mqlstream.engine.surroundings.Attentive` as well.
     """
 
     def restore(self, key: bytes, value: bytes | None) -> None:

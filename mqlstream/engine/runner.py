@@ -157,12 +157,14 @@ class StageRunner:
             if assignment.refused:
                 log.error("stage %s gets no tasks: %s", self.stage.name, assignment.refused)
         wanted = {number: tuple((topic, number) for topic in topics) for number, topics in assignment.tasks.items()}
-        await self._end([number for number, task in self._tasks.items() if wanted.get(number) != task.work.inputs])
+        tasks = max(assignment.partitions.values(), default=1)
+        kept = {number: (inputs, tasks) for number, inputs in wanted.items()}
+        await self._end([number for number, task in self._tasks.items() if kept.get(number) != (task.work.inputs, task.work.tasks)])
         partitions = self._counts[self.stage.changelog]
         for number, inputs in sorted(wanted.items()):
             if number not in self._tasks and not self._stopping.is_set():
                 changelog = (self.stage.changelog, number % partitions)
-                work = Work(self.stage, number, inputs, changelog, self.app_id, self.group)
+                work = Work(self.stage, number, inputs, changelog, self.app_id, self.group, tasks)
                 self._tasks[number] = task = Task(work, self._broker, source, self._options, self._monitor)
                 task.start()
 

@@ -38,6 +38,7 @@ from mqlstream.engine.interfaces import (
 from mqlstream.engine.pace import Pace
 from mqlstream.engine.questions import Questions
 from mqlstream.engine.status import Monitor, Options, TaskState, TaskStatus
+from mqlstream.engine.surroundings import Surroundings, show
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +61,7 @@ class Work:
     changelog: Partition
     app_id: str
     group: str
+    tasks: int = 1  # of the stage, in all workers
 
     @property
     def name(self) -> str:
@@ -184,6 +186,7 @@ class Task:
             processor = self.work.stage.processor(self.work.task)
             stored = await self._restore(processor)
             inbox = await self._open(stored)
+            show(processor, Surroundings(self.work.tasks, inbox.backlog, self._broker.wall_ms))
             self._inbox = inbox
             self._source.attach(inbox)
             try:
