@@ -180,6 +180,20 @@ class Moment(NamedTuple):
     awarded: Callable[[int], bool]  # by rule index
 
 
+class Part(NamedTuple):
+    """A condition of qualification, or a part of one. ``form`` is one of all any not score cell rule where.
+
+    ``needs`` is what it asks for, in the language's words, and ``now`` what a moment has of that, both ready for JSON; both
+    are None where ``parts`` say it all.
+    """
+
+    form: str
+    holds: Callable[[Moment], bool]
+    needs: Any = None
+    now: Callable[[Moment], Any] | None = None
+    parts: tuple[Part, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """A compiled definition."""
@@ -220,6 +234,7 @@ class Plan:
     needs: float  # nothing to review while the tally's potential is below this and no attribute has changed
     halving: tuple[tuple[int, int], ...]  # (lane, half-life in ms) of the half_life lanes
     grades: Mapping[str, tuple[tuple[str, float | None], ...]] = field(default_factory=dict)
+    condition: Part | None = None  # what `qualifies` looks at, part by part
 
     @property
     def total(self) -> int:

@@ -78,10 +78,10 @@ def _holds(plan: Plan, lead: Lead, track: Track, tally: Tally, as_of: int) -> bo
         return False
     tally.settle(as_of)
     assert plan.qualifies is not None
-    return plan.qualifies(Moment(node_sums(plan, lead, tally, attributes), attributes, _awarded(plan, tally, track, attributes)))
+    return plan.qualifies(Moment(node_sums(plan, lead, tally, attributes), attributes, awarded_in_cycle(plan, tally, track, attributes)))
 
 
-def _awarded(plan: Plan, tally: Tally, track: Track, attributes: Attributes) -> Callable[[int], bool]:
+def awarded_in_cycle(plan: Plan, tally: Tally, track: Track, attributes: Attributes) -> Callable[[int], bool]:
     """Whether a rule was awarded in this cycle, and is not switched off by the lead's attributes."""
 
     def awarded(index: int) -> bool:

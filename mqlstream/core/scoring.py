@@ -60,15 +60,23 @@ def raw_sums(plan: Plan, lead: Lead, tally: Tally, attributes: Attributes, worth
     return sums
 
 
-def clip(plan: Plan, sums: list[float], clipped: list[dict[str, Any]] | None = None) -> list[float]:
+class Clip(NamedTuple):
+    """A node of the plan whose sum lies outside its bounds, and what counts instead."""
+
+    node: int
+    sum: float
+    counted: float
+
+
+def clip(plan: Plan, sums: list[float], clipped: list[Clip] | None = None) -> list[float]:
     """Clip every node and add it to its parent, in place; tell in ``clipped`` where that changed a sum."""
-    for index, (name, scope, parent, floor, cap) in enumerate(plan.nodes):
+    for index, (_, _, parent, floor, cap) in enumerate(plan.nodes):
         value = sums[index]
         if (cap is not None and value > cap) or (floor is not None and value < floor):
             counted = cap if cap is not None and value > cap else floor
             assert counted is not None
             if clipped is not None:
-                clipped.append({"scope": scope, "name": name, "sum": _rounded(value), "counted": _rounded(counted)})
+                clipped.append(Clip(index, value, counted))
             sums[index] = value = counted
         if parent >= 0:
             sums[parent] += value
@@ -109,8 +117,8 @@ def _tier_points(rule: RulePlan, times: Sequence[int], as_of: int) -> float | No
 
 def score_of(plan: Plan, sums: Sequence[float]) -> dict[str, float]:
     """The score as outputs tell it: the total first, then each dimension in the file's order."""
-    score = {"total": _rounded(sums[plan.total])}
-    score.update({name: _rounded(sums[node]) for name, node in plan.dimensions.items()})
+    score = {"total": rounded(sums[plan.total])}
+    score.update({name: rounded(sums[node]) for name, node in plan.dimensions.items()})
     return score
 
 
@@ -139,15 +147,21 @@ class Explained(NamedTuple):
     clipped: list[dict[str, Any]]
 
 
+def recounted(plan: Plan, lead: Lead, as_of: int, record: list[Award]) -> tuple[Tally, Attributes]:
+    """The tally at ``as_of`` from scratch, in order, every award into ``record``; and the attributes that switch its rules."""
+    attributes = attributes_at(plan, lead, as_of)
+    tally = Tally.over(plan, lead, as_of, record)
+    right = settled(plan, lead, tally, attributes)
+    if right is not tally:
+        record.clear()
+        tally = Tally.over(plan, lead, as_of, record, right.closed)
+    return tally, attributes
+
+
 def explain(plan: Plan, lead: Lead, as_of: int) -> Explained:
     """The score at ``as_of`` from scratch, in order: the same for the same set of events, to the last bit."""
     awards: list[Award] = []
-    attributes = attributes_at(plan, lead, as_of)
-    tally = Tally.over(plan, lead, as_of, awards)
-    right = settled(plan, lead, tally, attributes)
-    if right is not tally:
-        awards.clear()
-        tally = Tally.over(plan, lead, as_of, awards, right.closed)
+    tally, attributes = recounted(plan, lead, as_of, awards)
     open_gates = [gate(attributes) for gate in plan.gates]
     found = []
     sources = lead.state.sources
@@ -164,9 +178,15 @@ def explain(plan: Plan, lead: Lead, as_of: int) -> Explained:
     for standing in standings(plan, lead, tally, attributes, open_gates):
         found.append(_contribution(standing, standing.points, standing.points, as_of, None, None))
     found.sort(key=lambda c: (-c["points"], -c["time"], c["rule"], c["source"] or "", c["event_id"] or ""))
-    clipped: list[dict[str, Any]] = []
-    sums = clip(plan, raw_sums(plan, lead, tally, attributes), clipped)
-    return Explained(sums, found, clipped)
+    clips: list[Clip] = []
+    sums = clip(plan, raw_sums(plan, lead, tally, attributes), clips)
+    return Explained(sums, found, [clip_told(plan, each) for each in clips])
+
+
+def clip_told(plan: Plan, clipped: Clip) -> dict[str, Any]:
+    """A clip as outputs tell it."""
+    node = plan.nodes[clipped.node]
+    return {"scope": node.scope, "name": node.name, "sum": rounded(clipped.sum), "counted": rounded(clipped.counted)}
 
 
 def _contribution(
@@ -175,8 +195,8 @@ def _contribution(
     return {
         "rule": origin.id,
         "label": origin.label,
-        "points": _rounded(points),
-        "awarded": _rounded(awarded),
+        "points": rounded(points),
+        "awarded": rounded(awarded),
         "time": time,
         "event_id": event_id,
         "source": source,
@@ -184,5 +204,6 @@ def _contribution(
     }
 
 
-def _rounded(points: float) -> float:
+def rounded(points: float) -> float:
+    """Points as outputs tell them."""
     return round(points, DIGITS) + 0.0  # no negative zero

@@ -93,6 +93,7 @@ class _Compiler:
         rules = tuple(self._rule(index, rule) for index, rule in enumerate(definition.rules))
         qualify = definition.qualify
         dimensions = {name: self.node_of["dimension", name] for name in definition.dimensions}
+        condition = compile_when(qualify, dimensions, len(self.nodes) - 1, definition.grades, self.rule_index)
         return Plan(
             id=definition.id,
             version=definition.version,
@@ -115,7 +116,8 @@ class _Compiler:
             inactivity=tuple(self._inactivity(entry) for entry in definition.inactivity),
             disqualify=tuple(ConditionPlan(c.id, gate(c.where)) for c in definition.disqualify),
             freeze=tuple(ConditionPlan(c.id, gate(c.where)) for c in definition.freeze),
-            qualifies=compile_when(qualify, dimensions, len(self.nodes) - 1, definition.grades, self.rule_index),
+            qualifies=condition.holds if condition is not None else None,
+            condition=condition,
             threshold=dict(qualify.threshold),
             fast_track=tuple(self.rule_index[rule] for rule in qualify.fast_track),
             rearm=RearmPlan(qualify.rearm.below, qualify.rearm.cooldown_ms) if qualify.rearm else None,

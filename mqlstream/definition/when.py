@@ -1,13 +1,17 @@
-"""`qualify` as one closure over a moment: scores, cells, rules awarded in this cycle, the lead's attributes."""
+"""`qualify` as closures over a moment: scores, cells, rules awarded in this cycle, the lead's attributes.
+
+Each part carries what it asks for and what a moment has of it, so that what decides and what explains are one.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from mqlstream.core.plan import Moment
-from mqlstream.core.scoring import EPSILON, cell
+from mqlstream.core.plan import Moment, Part
+from mqlstream.core.scoring import EPSILON, cell, rounded
+from mqlstream.core.values import lookup
 from mqlstream.definition import model
-from mqlstream.definition.where import gate
+from mqlstream.definition.where import as_written, gate, paths
 
 Condition = Callable[[Moment], bool]
 Grades = Mapping[str, tuple[tuple[str, float | None], ...]]
@@ -15,12 +19,12 @@ Grades = Mapping[str, tuple[tuple[str, float | None], ...]]
 
 def compile_when(
     qualify: model.Qualify, dimensions: Mapping[str, int], total: int, grades: Grades, rule_index: Mapping[str, int]
-) -> Condition | None:
+) -> Part | None:
     """The whole condition, fast tracks included; None when nothing ever qualifies."""
-    conditions: list[Condition] = [_awarded(rule_index[rule]) for rule in qualify.fast_track]
+    parts = [_awarded(rule, rule_index[rule]) for rule in qualify.fast_track]
     if qualify.when is not None:
-        conditions.insert(0, _Compiler(dimensions, total, grades, rule_index).build(qualify.when))
-    return _any(conditions) if conditions else None
+        parts.insert(0, _Compiler(dimensions, total, grades, rule_index).build(qualify.when))
+    return (parts[0] if len(parts) == 1 else _any(parts)) if parts else None
 
 
 def rules_in(when: model.When) -> Iterator[str]:
@@ -52,33 +56,57 @@ class _Compiler:
         self.grades = grades
         self.rule_index = rule_index
 
-    def build(self, when: model.When) -> Condition:
+    def build(self, when: model.When) -> Part:
         if isinstance(when, model.ScoreIs):
             node = self.total if when.score == "total" else self.dimensions[when.score]
-            return _score_is(node, when.op, when.value)
+            needs = {"score": when.score, when.op: when.value}
+            return Part("score", _score_is(node, when.op, when.value), needs, lambda moment: rounded(moment.scores[node]))
         if isinstance(when, model.CellIn):
-            cells, grades, dimensions, total = frozenset(when.cells), self.grades, self.dimensions, self.total
-            return lambda moment: cell(grades, dimensions, total, moment.scores) in cells
+            return self._cell_in(when)
         if isinstance(when, model.RuleAwarded):
-            return _awarded(self.rule_index[when.rule])
+            return _awarded(when.rule, self.rule_index[when.rule])
         if isinstance(when, model.LeadIs):
-            holds = gate(when.where)
-            return lambda moment: holds(moment.attributes)
+            return _lead_is(when.where)
         if isinstance(when, model.WhenNot):
             inner = self.build(when.item)
-            return lambda moment: not inner(moment)
+            return Part("not", lambda moment: not inner.holds(moment), parts=(inner,))
         parts = [self.build(item) for item in when.items]
         if isinstance(when, model.WhenAll):
-            return lambda moment: all(part(moment) for part in parts)
+            conditions = [part.holds for part in parts]
+            return Part("all", lambda moment: all(holds(moment) for holds in conditions), parts=tuple(parts))
         return _any(parts)
 
+    def _cell_in(self, when: model.CellIn) -> Part:
+        cells, grades, dimensions, total = frozenset(when.cells), self.grades, self.dimensions, self.total
 
-def _any(parts: list[Condition]) -> Condition:
-    return parts[0] if len(parts) == 1 else lambda moment: any(part(moment) for part in parts)
+        def now(moment: Moment) -> str:
+            return cell(grades, dimensions, total, moment.scores)
+
+        return Part("cell", lambda moment: now(moment) in cells, {"cell": {"in": list(when.cells)}}, now)
 
 
-def _awarded(rule: int) -> Condition:
-    return lambda moment: moment.awarded(rule)
+def _any(parts: list[Part]) -> Part:
+    conditions = [part.holds for part in parts]
+    holds = conditions[0] if len(parts) == 1 else lambda moment: any(holds(moment) for holds in conditions)
+    return Part("any", holds, parts=tuple(parts))
+
+
+def _awarded(name: str, rule: int) -> Part:
+    def awarded(moment: Moment) -> bool:
+        return moment.awarded(rule)
+
+    return Part("rule", awarded, {"rule": name}, awarded)
+
+
+def _lead_is(where: model.Where) -> Part:
+    holds = gate(where)
+    read = sorted({path.removeprefix("lead.") for path in paths(where)})
+    return Part(
+        "where",
+        lambda moment: holds(moment.attributes),
+        {"where": as_written(where)},
+        lambda moment: {path: lookup(moment.attributes, path) for path in read},
+    )
 
 
 def _score_is(node: int, op: str, value: float) -> Condition:

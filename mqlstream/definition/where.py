@@ -12,6 +12,7 @@ from mqlstream.core.values import lookup
 from mqlstream.definition import model
 
 Check = Callable[[Any], bool]
+_SHOWN = 20  # members of a list
 _WORD = re.compile(r"\w+")
 
 
@@ -61,6 +62,22 @@ def event_match(where: model.Where, places: Mapping[str, int]) -> Match | None:
 def gate(where: model.Where) -> Gate:
     """The condition on a lead's attributes."""
     return _build(where, _of_lead)
+
+
+def as_written(where: model.Where) -> dict[str, Any]:
+    """The condition as it may be written in a definition, its lists resolved, durations in milliseconds. Long lists are cut."""
+    if isinstance(where, model.Test):
+        value = list(where.value[:_SHOWN]) if isinstance(where.value, tuple) else where.value
+        if isinstance(where.value, tuple) and len(where.value) > _SHOWN:
+            value.append(f"and {len(where.value) - _SHOWN} more")
+        return {where.path: {where.op: value}}
+    if isinstance(where, model.Not):
+        return {"not": as_written(where.item)}
+    inside = [as_written(item) for item in where.items]
+    if isinstance(where, model.Any_):
+        return {"any": inside}
+    merged = {name: test for part in inside for name, test in part.items()}
+    return merged if len(merged) == sum(map(len, inside)) else {"all": inside}
 
 
 def _build(where: model.Where, leaf: Callable[[model.Test], Check]) -> Check:
