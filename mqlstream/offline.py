@@ -16,6 +16,7 @@ from mqlstream.core.plan import HandoffShape, Program
 from mqlstream.core.scoring import explain, grade_of, score_of
 from mqlstream.core.step import step
 from mqlstream.core.table import LeadTable
+from mqlstream.core.timeline import life
 from mqlstream.core.timers import fire
 from mqlstream.definition import parse_text
 from mqlstream.definition.compile import compile_program
@@ -80,15 +81,18 @@ class Replay:
             if lead is None and lead_id in self._ids:
                 lead = self._table.open(lead_id)
             if lead is not None and lead.state.seq:
-                yield from lead_objects(self.program, lead, max(at, lead.state.as_of), clipped=only is not None)
+                yield from lead_objects(self.program, lead, max(at, lead.state.as_of), whole=only is not None)
 
 
-def lead_objects(program: Program, lead: Lead, as_of: int, *, clipped: bool = False) -> Iterator[dict[str, Any]]:
-    """What `score --leads` prints of one lead, one object per definition; with ``clipped``, also what caps cut off."""
+def lead_objects(program: Program, lead: Lead, as_of: int, *, whole: bool = False) -> Iterator[dict[str, Any]]:
+    """What `score --leads` prints of one lead, one object per definition; with ``whole``, its whole life (`core.timeline`)."""
     for plan in program.plans:
+        if whole:
+            yield life(plan, lead, as_of)
+            continue
         explained = explain(plan, lead, as_of)
         track = lead.track(plan.id)
-        row = {
+        yield {
             "lead_id": lead.id,
             "definition": plan.id,
             "as_of": as_of,
@@ -98,7 +102,6 @@ def lead_objects(program: Program, lead: Lead, as_of: int, *, clipped: bool = Fa
             "grade": grade_of(plan, explained.sums),
             "contributions": explained.contributions,
         }
-        yield {**row, "clipped": explained.clipped} if clipped else row
 
 
 def order_key(event: Event, raw: bytes | dict[str, Any]) -> tuple[int, str, str, bytes]:

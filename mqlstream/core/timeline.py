@@ -1,0 +1,284 @@
+"""The whole life of a lead under a plan: each event, what each rule made of it, and what is missing to become an MQL.
+
+Made from scratch out of the lead's state, by the same tally, clipping and conditions that score it; changes no lead. What an
+event was worth follows from the ledger: of an event that has left it, only what it said of the lead is still known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from mqlstream.core.event import DAY_MS, KINDS
+from mqlstream.core.lead import EMAIL, MACHINE, NEVER, Entry, Lead, Track
+from mqlstream.core.ledger import countable
+from mqlstream.core.outcome import Reason
+from mqlstream.core.outputs import handoff_id
+from mqlstream.core.plan import Attributes, Moment, Part, Plan, RulePlan
+from mqlstream.core.qualify import OPEN_STAGES, awarded_in_cycle
+from mqlstream.core.scoring import (
+    Clip,
+    Standing,
+    attributes_at,
+    clip,
+    clip_told,
+    explain,
+    grade_of,
+    raw_sums,
+    recounted,
+    rounded,
+    score_of,
+    standings,
+)
+from mqlstream.core.tally import Award
+
+Json = dict[str, Any]
+_WITH_SALES = ("mql", "sal", "sql", "opportunity")
+
+
+def life(plan: Plan, lead: Lead, as_of: int) -> Json:
+    """All there is to tell of a lead under a definition at ``as_of``, a moment not before the lead's own; ready for JSON.
+
+    ``contributions`` and ``clipped`` are as a handoff carries them. ``timeline`` has one object per event, in order;
+    ``standing`` the points without an event; in both, ``points`` are what they are worth now and ``counted`` what of that
+    reaches the total: where a cap or floor cuts a sum, all that make it up are cut alike. All ``counted`` add up to the total.
+    ``qualify`` says which part of the condition holds, and what else keeps the lead from becoming an MQL.
+    """
+    explained = explain(plan, lead, as_of)
+    track = lead.state.tracks.get(plan.id) or Track()
+    count = _Count(plan, lead, as_of)
+    return {
+        "lead_id": lead.id,
+        "definition": plan.id,
+        "as_of": as_of,
+        "stage": track.stage,
+        "cycle": track.cycle,
+        "score": score_of(plan, explained.sums),
+        "grade": grade_of(plan, explained.sums),
+        "contributions": explained.contributions,
+        "clipped": explained.clipped,
+        "version": plan.version,
+        "digest": plan.digest,
+        **_stage_of(plan, lead, track),
+        "timeline": list(_timeline(count)),
+        "standing": list(count.standing()),
+        "qualify": _qualify(count, track, explained.sums),
+    }
+
+
+def attributes_told(lead: Lead, as_of: int) -> Json:
+    """The lead's attributes as conditions see them, the address under ``email``; ready for JSON."""
+    attributes = dict(lead.attributes(as_of))
+    attributes.pop("age", None)
+    return {name: value for name, value in _told(attributes).items() if value is not None}
+
+
+def _stage_of(plan: Plan, lead: Lead, track: Track) -> Json:
+    times = {
+        "entered": track.entered,
+        "first_mql_at": track.first_mql_at,
+        "qualified_at": track.qualified_at,
+        "cooldown_until": track.cooldown_until,
+        "respond_by": track.respond_by,
+    }
+    told: Json = {name: time if time != NEVER else None for name, time in times.items()}
+    told["sla_breached"] = track.breached
+    told["handoff_id"] = handoff_id(plan, lead, track) if track.stage in _WITH_SALES else None
+    return told
+
+
+class _Record(list[Award]):
+    """Awards that count; ``ever`` has those too that a `set` took away again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ever: list[Award] = []
+
+    def append(self, award: Award) -> None:
+        super().append(award)
+        self.ever.append(award)
+
+    def clear(self) -> None:
+        super().clear()
+        self.ever.clear()
+
+
+class _Place(NamedTuple):
+    """Where an award stands: the event's place in the ledger by identity, and the rule."""
+
+    entry: int
+    rule: int
+
+
+class _Count:
+    """The lead counted afresh under the plan: who was awarded what, and how much of each sum is left after clipping."""
+
+    def __init__(self, plan: Plan, lead: Lead, as_of: int) -> None:
+        self.plan, self.lead, self.as_of = plan, lead, as_of
+        record = _Record()
+        self.tally, self.attributes = recounted(plan, lead, as_of, record)
+        self.open_gates = [gate(self.attributes) for gate in plan.gates]
+        self.awards = {_Place(id(award.entry), award.rule.index): award for award in record.ever}
+        self._counting = {id(award) for award in record}
+        clips: list[Clip] = []
+        clip(plan, raw_sums(plan, lead, self.tally, self.attributes), clips)
+        self._clips = {each.node: each for each in clips}
+        self._shares = [1.0] * len(plan.nodes)
+        for index in reversed(range(len(plan.nodes))):  # parents stand after their children
+            parent = plan.nodes[index].parent
+            cut = self._clips.get(index)
+            own = cut.counted / cut.sum if cut is not None else 1.0
+            self._shares[index] = own * (self._shares[parent] if parent >= 0 else 1.0)
+
+    def points(self, node: int, points: float) -> Json:
+        """What points that flow into a node are worth and what reaches the total; which sums on their way are cut."""
+        cut = []
+        step = node
+        while step >= 0:
+            if step in self._clips:
+                cut.append(clip_told(self.plan, self._clips[step]))
+            step = self.plan.nodes[step].parent
+        return {"points": rounded(points), "counted": rounded(points * self._shares[node]), "clipped_by": cut}
+
+    def standing(self) -> Iterator[Json]:
+        """Points without an event of their own: fit, tiers, inactivity, the value of a `set`."""
+        for each in standings(self.plan, self.lead, self.tally, self.attributes, self.open_gates):
+            yield {**_named(each), **self.points(each.node, each.points)}
+
+    def matched(self, entry: Entry) -> Iterator[RulePlan]:
+        """The rules that an event matches, as far as the event itself is asked."""
+        plan = self.plan
+        found = (plan.machine_candidates if entry.flags & MACHINE else plan.candidates)[entry.kind](entry.values)
+        for candidate in found:
+            if candidate.match is None or candidate.match(entry.values):
+                yield candidate.rule
+
+    def made_of(self, rule: RulePlan, entry: Entry) -> Json:
+        """What a rule made of an event that it matches. ``off`` says why it is worth nothing now, in one word."""
+        told: Json = {**_named(rule), "awarded": None, "points": 0.0, "counted": 0.0, "clipped_by": [], "off": None, "off_by": None}
+        gated = rule.gate is not None and not self.open_gates[rule.gate]
+        if rule.set is not None:
+            told["sets"] = {self.plan.nodes[node].name: value for node, value in rule.set.items()}
+            told["off"] = "lead" if rule.index in self.tally.closed else None
+            return told
+        if rule.tiers:
+            told["tiers"] = True  # its points stand among those without an event
+            told["off"] = "lead" if gated else None
+            return told
+        award = self.awards.get(_Place(id(entry), rule.index))
+        if award is None:
+            told["off"] = "limit" if not rule.count else "count_or_limit" if rule.limit else "count"
+            return told
+        told["awarded"] = rounded(award.points)
+        lane = self.plan.lanes[rule.lane]
+        age = self.as_of - entry.time
+        if id(award) not in self._counting:
+            reset = self.tally.resets[rule.dimension]
+            told["off"], told["off_by"] = ("set", reset.rule.id) if reset.rule is not None else ("recycled", None)
+        elif gated:
+            told["off"] = "lead"
+        elif lane.shape in ("linear", "expire_after") and age >= lane.ms:
+            told["off"] = "expired"
+        else:
+            told |= self.points(lane.node, lane.worth(award.points, age))
+        return told
+
+
+def _timeline(count: _Count) -> Iterator[Json]:
+    """Each event in order; what one said of the lead stands beside it, or by itself where nothing else is known any more."""
+    lead = count.lead
+    state, sources = lead.state, lead.state.sources
+    said = {(fact.time, sources[fact.source], fact.id): _told(fact.values) for fact in state.facts if fact.time <= count.as_of}
+    counted = {id(entry) for entry in countable(count.plan, lead.ledger, count.as_of)}
+    late = _late(state.entries)
+    lines: dict[tuple[int, str, str], Json] = {}
+    for entry in state.entries:
+        if entry.time > count.as_of:
+            continue
+        key = (entry.time, sources[entry.source], entry.id)
+        counts = id(entry) in counted
+        lines[key] = {
+            "time": entry.time,
+            "kind": KINDS[entry.kind],
+            "source": sources[entry.source],
+            "id": entry.id,
+            "machine": bool(entry.flags & MACHINE),
+            "late": id(entry) in late,
+            "arrival": entry.seq,
+            "ignored": None if counts else _ignored(count, entry),
+            "attributes": said.pop(key, {}),
+            "rules": [count.made_of(rule, entry) for rule in count.matched(entry)] if counts else [],
+        }
+    for (time, source, event_id), values in said.items():
+        line = dict.fromkeys(("time", "kind", "source", "id", "machine", "late", "arrival", "ignored"))
+        lines[time, source, event_id] = {**line, "time": time, "source": source, "id": event_id, "attributes": values, "rules": []}
+    for _, line in sorted(lines.items(), key=lambda pair: pair[0]):
+        yield line
+
+
+def _late(entries: Sequence[Entry]) -> set[int]:
+    """The entries (by identity) that came after one with a later time."""
+    late = set()
+    newest = NEVER
+    for entry in sorted(entries, key=lambda entry: entry.seq):
+        if entry.time < newest:
+            late.add(id(entry))
+        newest = max(newest, entry.time)
+    return late
+
+
+def _ignored(count: _Count, entry: Entry) -> str:
+    """Why an event in the ledger does not count under the plan."""
+    if count.as_of // DAY_MS - entry.time // DAY_MS >= count.plan.horizon_days:
+        return Reason.TOO_OLD.value
+    same_day = [other for other in count.lead.state.entries if other.time // DAY_MS == entry.time // DAY_MS and other.kind == entry.kind]
+    before = next(place for place, other in enumerate(same_day) if other is entry)
+    return (Reason.FLOOD if before >= count.plan.per_day else Reason.LEDGER_FULL).value
+
+
+def _qualify(count: _Count, track: Track, sums: Sequence[float]) -> Json:
+    """Whether the condition holds at that moment, part by part, and what else stands in the way (``blocked``)."""
+    plan = count.plan
+    attributes = attributes_at(plan, count.lead, count.as_of)
+    blocked = list(_blocked(plan, track, attributes, count.as_of))
+    if plan.condition is None:
+        return {"holds": False, "blocked": blocked, "condition": None}
+    moment = Moment(sums, attributes, awarded_in_cycle(plan, count.tally, track, attributes))
+    condition = _part(plan.condition, moment)
+    return {"holds": condition["holds"], "blocked": blocked, "condition": condition}
+
+
+def _blocked(plan: Plan, track: Track, attributes: Attributes, as_of: int) -> Iterator[Json]:
+    if not plan.live:
+        yield {"by": "shadow"}
+    if track.stage not in OPEN_STAGES:
+        yield {"by": "stage", "stage": track.stage}
+    if as_of < track.cooldown_until:
+        yield {"by": "cooldown", "until": track.cooldown_until}
+    if (plan.active_from is not None and as_of < plan.active_from) or (plan.active_until is not None and as_of >= plan.active_until):
+        yield {"by": "active", "from": plan.active_from, "until": plan.active_until}
+    for name, conditions in (("disqualify", plan.disqualify), ("freeze", plan.freeze)):
+        for condition in conditions:
+            if condition.holds(attributes):
+                yield {"by": name, "id": condition.id}
+
+
+def _part(part: Part, moment: Moment) -> Json:
+    told: Json = {"form": part.form, "holds": part.holds(moment)}
+    if part.parts:
+        told["parts"] = [_part(inner, moment) for inner in part.parts]
+        return told
+    told["needs"], told["now"] = part.needs, part.now(moment) if part.now is not None else None
+    if part.form == "score" and not told["holds"]:
+        needed = part.needs.get("gte", part.needs.get("gt"))
+        if needed is not None:
+            told["short_by"] = rounded(needed - told["now"])
+    return told
+
+
+def _named(origin: RulePlan | Standing) -> Json:
+    return {"rule": origin.id, "label": origin.label, "intent": origin.intent}
+
+
+def _told(attributes: Mapping[str, Any]) -> Json:
+    return {"email" if name == EMAIL else name: value for name, value in attributes.items()}
