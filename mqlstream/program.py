@@ -9,7 +9,11 @@ from mqlstream.core.email_kinds import SHIPPED
 from mqlstream.core.plan import HandoffShape, Program
 from mqlstream.definition.compile import compile_program
 from mqlstream.definition.model import Definition
+from mqlstream.errors import UsageError
+from mqlstream.ingest.adapters.base import Source
+from mqlstream.ingest.adapters.registry import source_of
 from mqlstream.ingest.results import IngestOptions
+from mqlstream.topics import Topics
 
 
 def program_of(definitions: Sequence[Definition], settings: Settings) -> Program:
@@ -20,5 +24,21 @@ def program_of(definitions: Sequence[Definition], settings: Settings) -> Program
 
 
 def ingest_options(settings: Settings) -> IngestOptions:
-    """How ingest reads records under these settings."""
-    return IngestOptions(form_attributes=settings.ingest.form_attributes)
+    """How ingest reads records under these settings. Raises `UsageError` for a source that is not as its adapter wants it."""
+    return IngestOptions(settings.ingest.form_attributes, sources_of(settings))
+
+
+def sources_of(settings: Settings) -> dict[str, Source]:
+    """The configured adapter of each topic that has one."""
+    own = Topics(settings.topic_prefix)
+    closed = frozenset(own.all) - frozenset(own.inputs)
+    found = {}
+    for topic, entry in settings.sources.items():
+        where = f"{settings.origins.get('sources', 'sources')}: sources.{topic}"
+        if topic in closed:
+            raise UsageError(f"{where}: mqlstream itself writes this topic, expected one that platform teams write")
+        try:
+            found[topic] = source_of(entry)
+        except ValueError as error:
+            raise UsageError(f"{where}: {error}") from None
+    return found

@@ -24,6 +24,7 @@ COMMANDS = {
     "score": "Score a file of events offline, without a broker.",
     "lint": "Check definitions and report all findings.",
     "test": "Run the tests inside definitions.",
+    "adapters": "Show which sources can be read, and what their payloads become.",
     "topics": "Compare the declared topics with the cluster's, and create them.",
     "subscribe": "Receive handoffs: print them, or pass each to a program or a webhook.",
     "config": "Show the effective settings and where each came from.",

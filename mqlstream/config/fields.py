@@ -15,7 +15,7 @@ PREFIX = "MQLSTREAM_"
 class Field:
     """One setting. ``name`` is its key in a file (with a dot: a key within a section).
 
-    ``kind`` is one of text, whole (number), yes_no, one_of, texts (a list), map, path, address. ``choices`` belong to
+    ``kind`` is one of text, whole (number), yes_no, one_of, texts (a list), map, sources, path, address. ``choices`` belong to
     one_of, ``low`` and ``high`` (inclusive) to whole. ``default_text`` is shown where the default has no one value.
     """
 
@@ -82,6 +82,13 @@ FIELDS = (
         "0.0.0.0:8080",
     ),
     # What comes in
+    Field(
+        "sources",
+        "sources",
+        {},
+        "Topics of payloads that are not canonical, and the adapter that reads each; `mqlstream adapters list` has them all.",
+        "acme.segment=segment,acme.forms=typeform",
+    ),
     Field(
         "ingest.form_attributes",
         "map",

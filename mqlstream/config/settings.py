@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 
-def _nothing() -> Mapping[str, str]:
+def _nothing() -> Mapping[str, Any]:
     return MappingProxyType({})
 
 
@@ -50,7 +51,10 @@ class HandoffSettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All settings. ``origins`` tells of each name where its value came from: a variable, FILE:LINE or `default`."""
+    """All settings. ``origins`` tells of each name where its value came from: a variable, FILE:LINE or `default`.
+
+    ``sources``: topic -> ``{"adapter": name, **options}``; whether there is such an adapter is not checked here.
+    """
 
     kafka: KafkaSettings = KafkaSettings()
     app_id: str = "mqlstream"
@@ -62,6 +66,7 @@ class Settings:
     publish_scores: bool = False
     state_dir: Path = Path("mqlstream-state")
     http_bind: str = "127.0.0.1:8080"
+    sources: Mapping[str, Mapping[str, Any]] = field(default_factory=_nothing)
     ingest: IngestSettings = IngestSettings()
     handoff: HandoffSettings = HandoffSettings()
     origins: Mapping[str, str] = field(default_factory=_nothing, compare=False, repr=False)

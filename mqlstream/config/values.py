@@ -14,6 +14,7 @@ _YES = ("true", "yes", "1", "on")
 _NO = ("false", "no", "0", "off")
 _address = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]/]+):([0-9]{1,5})").fullmatch
 _broker = _address
+_topic = re.compile(r"[A-Za-z0-9._-]{1,249}").fullmatch
 _topic_part = re.compile(r"[A-Za-z0-9._-]{0,150}").fullmatch
 
 
@@ -30,11 +31,13 @@ def from_text(field: Field, text: str, where: str) -> Any:
         return word in _YES
     if field.kind == "texts":
         return checked(field, tuple(part.strip() for part in text.split(",") if part.strip()), where)
-    if field.kind == "map":
+    if field.kind in ("map", "sources"):
         pairs = [part.strip() for part in text.split(",") if part.strip()]
         split = [tuple(side.strip() for side in pair.split("=", 1)) for pair in pairs]
         if any(len(pair) != 2 or not all(pair) for pair in split):
             raise wrong(field, text, where)
+        if field.kind == "sources":
+            return checked(field, {pair[0]: {"adapter": pair[1]} for pair in split}, where)
         return {pair[0]: pair[1] for pair in split}
     return checked(field, text, where)
 
@@ -61,6 +64,10 @@ def from_yaml(field: Field, value: Any, where: str, folder: Path) -> Any:
         if not isinstance(value, dict) or not all(isinstance(side, str) and side for pair in value.items() for side in pair):
             raise wrong(field, value, where)
         return dict(value)
+    if field.kind == "sources":
+        if not isinstance(value, dict):
+            raise wrong(field, value, where)
+        return checked(field, {topic: {"adapter": entry} if isinstance(entry, str) else entry for topic, entry in value.items()}, where)
     if not isinstance(value, str):
         raise wrong(field, value, where)
     return checked(field, value, where)
@@ -75,6 +82,12 @@ def checked(field: Field, value: Any, where: str) -> Any:
         if word not in field.choices:
             raise wrong(field, value, where)
         return word
+    if field.kind == "sources":
+        for topic, entry in value.items():
+            if not isinstance(topic, str) or not _topic(topic):
+                raise UsageError(f"{where}: got the topic {shown(topic)}, expected 1 to 249 letters, digits, dots, dashes and underscores")
+            if not isinstance(entry, dict) or not all(isinstance(name, str) for name in entry):
+                raise UsageError(f"{where}: {topic}: got {shown(entry)}, expected an adapter's name, or `adapter: name` and its options")
     if field.kind == "address":
         match = _address(value)
         if not match or int(match[2]) > 65_535:
@@ -108,6 +121,7 @@ def expected(field: Field) -> str:
         "one_of": "one of " + " ".join(field.choices),
         "texts": "a list of texts",
         "map": "pairs of texts: name=value,name=value in a variable, a map in a file",
+        "sources": "topic=adapter,topic=adapter in a variable, a map of topic to adapter and its options in a file",
         "address": "host:port",
     }[field.kind]
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from mqlstream.core.outcome import Outcome, Reason, ignored, rejected
+
+if TYPE_CHECKING:
+    from mqlstream.ingest.adapters.base import Source
 
 UNKNOWN_KIND = "unknown"  # the kind under which a record is counted whose kind can't be told
 
@@ -37,9 +40,14 @@ class Rejected(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class IngestOptions:
-    """``form_attributes`` maps the name of a form's field to the lead attribute it fills; there is no default map."""
+    """``form_attributes`` maps the name of a form's field to the lead attribute it fills; there is no default map.
+
+    ``sources`` maps a topic to the adapter that reads its records (`mqlstream.ingest.adapters.base.Source`); records of
+    any other topic are canonical.
+    """
 
     form_attributes: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, Source] = field(default_factory=dict)
 
 
 DEFAULT_OPTIONS = IngestOptions()

@@ -6,6 +6,8 @@ show ours. Every stage writes its dead letters through here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mqlstream.core.outcome import Reason
 from mqlstream.engine.interfaces import Output, Record
 
@@ -18,18 +20,30 @@ DETAIL = "mqlstream.detail"
 STAGE = "mqlstream.stage"
 TIMESTAMP = "mqlstream.timestamp"
 TRUNCATED = "mqlstream.truncated"
+PLACES = "mqlstream.places"  # which parts of a batch are meant, counted from 0; the others were taken
 
 
 def dead_letter(
-    topic: str, stage: str, record: Record, reason: Reason, detail: str, *, failure: str = "", limit: int = LIMIT_BYTES
+    topic: str,
+    stage: str,
+    record: Record,
+    reason: Reason,
+    detail: str,
+    *,
+    failure: str = "",
+    places: Sequence[int] = (),
+    limit: int = LIMIT_BYTES,
 ) -> Output:
     """The dead letter of ``record`` on the topic ``topic``: its key, value and headers as they came, and why it is there.
 
-    ``detail`` says what was got and expected, ``failure`` names the exception where the handler itself failed. A
+    ``detail`` says what was got and expected, ``failure`` names the exception where the handler itself failed, ``places``
+    are the parts of a batch that could not be used. A
     record too large for the topic is cut, its headers first, then its value, then its key; `mqlstream.truncated` says
     what was cut and how long it was. The whole record stands at the topic, partition and offset that the headers name.
     """
     reasons = _reasons(stage, record, reason, detail, failure)
+    if places:
+        reasons.append((PLACES, ",".join(map(str, places)).encode()))
     key, value, headers = record.key, record.value, list(record.headers)
     room = limit - _size(reasons)
     if len(key or b"") + len(value or b"") + _size(headers) > room:

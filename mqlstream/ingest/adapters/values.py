@@ -1,0 +1,123 @@
+"""Taking values out of payloads whose types nobody vouches for: never raises but `Refused`. No vendor's names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import Any
+
+from mqlstream.core.outcome import Reason
+from mqlstream.ingest.adapters.base import Skip
+from mqlstream.ingest.fields import MAX_ID, Refused, bad_field, missing, nearest, shown
+
+_MAX_SECONDS = 100_000_000_000  # beyond it no number is a time in seconds
+
+
+def at(value: Any, *path: str) -> Any:
+    """What stands under these keys within each other, or None."""
+    for key in path:
+        if type(value) is not dict:
+            return None
+        value = value.get(key)
+    return value
+
+
+def inner(value: Any, *path: str) -> dict[str, Any]:
+    """The object under these keys; an empty one when there is none."""
+    found = at(value, *path)
+    return found if type(found) is dict else {}
+
+
+def text(value: Any) -> str | None:
+    """A text, or a whole number as one (vendors write ids both ways); None for anything else and for the empty text."""
+    if type(value) is str:
+        return value or None
+    if type(value) is int:
+        return str(value)
+    return None
+
+
+def needed(name: str, value: Any, expected: str = "a text") -> str:
+    """A text that must be there; ``name`` is the vendor's name of it."""
+    found = text(value)
+    if found is None:
+        raise missing(name, expected) if value is None or value == "" else bad_field(name, value, expected)
+    return found
+
+
+def listed(value: Any) -> list[Any]:
+    """A list; an empty one for anything else."""
+    return value if type(value) is list else []
+
+
+def seconds_ms(name: str, value: Any) -> int:
+    """Epoch milliseconds of epoch seconds, whole or with a fraction, as a number or as digits."""
+    if type(value) is str and len(value) <= 20 and value.replace(".", "", 1).isascii() and value.replace(".", "", 1).isdigit():
+        value = float(value)
+    if type(value) is int and -_MAX_SECONDS < value < _MAX_SECONDS:
+        return value * 1000
+    if type(value) is float and -_MAX_SECONDS < value < _MAX_SECONDS:
+        return round(value * 1000)
+    raise (
+        missing(name, "epoch seconds") if value is None else Refused(Reason.BAD_TIME, f"{name}: got {shown(value)}, expected epoch seconds")
+    )
+
+
+def utc(name: str, value: Any) -> str:
+    """A time that its vendor writes in UTC, with or without saying so, as RFC 3339."""
+    if type(value) is not str or not value:
+        raise _no_time(name, value, "a time")
+    moment: str = value
+    if moment.endswith(" UTC"):
+        moment = moment[:-4]
+    if moment[-1] in "Zz" or (len(moment) > 19 and moment[-6] in "+-" and moment[-3] == ":"):
+        return moment
+    return moment + "Z"
+
+
+def _no_time(name: str, value: Any, expected: str) -> Refused:
+    if value is None or value == "":
+        return missing(name, expected)
+    return Refused(Reason.BAD_TIME, f"{name}: got {shown(value)}, expected {expected}")
+
+
+def composed(*parts: Any) -> str:
+    """An id made of several values, unambiguous, the same each time, at most `MAX_ID` long. None is an empty part."""
+    words = ["" if part is None else part if type(part) is str else str(part) for part in parts]
+    joined = "/".join([word.replace("%", "%25").replace("/", "%2F") if "/" in word or "%" in word else word for word in words])
+    if len(joined) <= MAX_ID:
+        return joined
+    return "digest/" + blake2b(joined.encode(errors="surrogatepass"), digest_size=20).hexdigest()
+
+
+def told(**fields: Any) -> dict[str, Any]:
+    """A canonical input object without the fields that are None."""
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def of_types(name: str, value: Any, table: Mapping[str, Any], passed_over: Mapping[str, str]) -> Any:
+    """The entry of an event type in its adapter's table, or a `Skip` for one that is passed over on purpose.
+
+    A type in neither is refused, so that it is found in the dead letters when the vendor adds one.
+    """
+    if type(value) is str:
+        found = table.get(value)
+        if found is not None:
+            return found
+        why = passed_over.get(value)
+        if why is not None:
+            return Skip(f"{value}: {why}")
+        known = (*table, *passed_over)
+        raise Refused(Reason.UNKNOWN_KIND, f"{name}: got {shown(value)}, expected one of {' '.join(known)}{nearest(value, known)}")
+    raise missing(name, "a type of event") if value is None else bad_field(name, value, "a text")
+
+
+def email_in(value: Any) -> str | None:
+    """The value if it may be an email address: some write one where a user's id belongs."""
+    return value if type(value) is str and "@" in value else None
+
+
+def split_name(first: Any, last: Any, **attributes: Any) -> dict[str, Any]:
+    """Attributes of a lead without those that are None or empty."""
+    found = {"first_name": first, "last_name": last, **attributes}
+    return {name: value for name, value in found.items() if value is not None and value != ""}
