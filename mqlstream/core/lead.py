@@ -95,6 +95,7 @@ class LeadState(msgspec.Struct):
     newest: dict[str, int] = {}  # inactivity entry -> time of the newest activity it looks at, which never ages out
     due: int = NEVER  # when a timer of the lead fires next
     heard: list[str] = []  # the newest feedback, by source and id
+    unreviewed: int = NEVER  # the earliest moment not looked at, while older events may still come
 
 
 class Lead:

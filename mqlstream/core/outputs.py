@@ -35,7 +35,7 @@ def became_mql(plan: Plan, shape: HandoffShape, lead: Lead, track: Track) -> Out
     """The handoff: who, what score at ``as_of``, and every contribution that counts in it."""
     as_of = lead.state.as_of
     explained = explain(plan, lead, as_of)
-    attributes = lead.attributes()
+    attributes = lead.attributes(as_of)
     data: dict[str, Any] = {
         "handoff_id": handoff_id(plan, lead, track),
         "lead_id": lead.id,
@@ -113,7 +113,7 @@ def stage_changed(
         "reason": cause,
     }
     data |= {name: value for name, value in (("comment", reason), ("by", by)) if value is not None}
-    return _output(STAGE_CHANGED, lead, lead.state.as_of, data, plan.id, before, track.stage, lead.state.seq)
+    return _output(STAGE_CHANGED, lead, lead.state.as_of, data, plan.id, before, track.stage, lead.state.as_of, lead.state.seq)
 
 
 def definition_of(plan: Plan) -> dict[str, Any]:

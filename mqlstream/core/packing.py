@@ -29,6 +29,7 @@ _NUMBER = {text: number for number, text in enumerate(WELL_KNOWN)}
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
+_ALL_REVIEWED = 0x99  # MessagePack: an array of 9; there is a tenth part for a lead that has unreviewed moments
 _LIST_OF_32_BITS = b"\xdd"  # MessagePack: an array whose length follows in 4 bytes
 
 
@@ -69,7 +70,8 @@ class Packer:
             self._rest_of, self._rest_sources, self._rest_texts = told, len(state.sources), len(self._texts)
         base = state.first_seen
         due = _before(state.due, base)
-        return _encode((FORMAT, state.layout, base, state.as_of - base, state.seq, due, self._count, self._stream, self._rest))
+        record = (FORMAT, state.layout, base, state.as_of - base, state.seq, due, self._count, self._stream, self._rest)
+        return _encode(record if state.unreviewed == NEVER else (*record, state.unreviewed - base))
 
     def _restart(self) -> None:
         self._count = 0
@@ -161,7 +163,7 @@ def _wrapped(value: Any) -> Any:
 def unpack(record: bytes) -> LeadState:
     """Read a packed record back; raises `PackingError` when it is none, or of a format this version does not know."""
     try:
-        form, layout, base, as_of, seq, due, count, stream, rest = _decode(record)
+        form, layout, base, as_of, seq, due, count, stream, rest, *unreviewed = _decode(record)
         texts, sources, facts, tracks, newest, heard = _decode(rest)
         if form != FORMAT:
             raise PackingError(f"lead state: got format {form}, expected {FORMAT}; was it written by a newer version?")
@@ -179,6 +181,7 @@ def unpack(record: bytes) -> LeadState:
             newest={text[key]: time + base for key, time in newest},
             due=_since(due, base),
             heard=heard,
+            unreviewed=unreviewed[0] + base if unreviewed else NEVER,
         )
     except (msgspec.DecodeError, ValueError, TypeError, IndexError, AttributeError) as error:
         raise error if isinstance(error, PackingError) else PackingError(f"lead state: {error}") from None
@@ -188,6 +191,14 @@ def due_of(record: bytes) -> int:
     """When the timer of a packed lead fires next, `NEVER` when none is set."""
     _, _, base, _, _, due, *_ = _decode(record)
     return _since(due, base)
+
+
+def unreviewed_of(record: bytes) -> int:
+    """The earliest moment at which a packed lead was not looked at, `NEVER` when there is none: told by the record's first byte."""
+    if record[0] == _ALL_REVIEWED:
+        return NEVER
+    _, _, base, *_, unreviewed = _decode(record)
+    return int(unreviewed + base)
 
 
 def _entries(count: int, stream: bytes, text: list[str]) -> list[Entry]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from mqlstream.core.deferral import answer_in_order, put_off
 from mqlstream.core.event import ACTIVITY_KINDS, DAY_MS, KINDS, Event
 from mqlstream.core.feedback import answer
 from mqlstream.core.inactivity import ends_gap
@@ -42,12 +43,18 @@ def open_lead(program: Program, lead_id: str, state: LeadState | None = None) ->
     return Lead(lead_id, state, Ledger(state, program.per_day), len(program.plans), program.email_lists)
 
 
-def step(program: Program, lead: Lead, event: Event) -> Result:
-    """Apply one event to its lead, in place, and tell how it ended. A lead belongs to one caller at a time."""
+def step(program: Program, lead: Lead, event: Event, before_ms: int | None = None) -> Result:
+    """Apply one event to its lead, in place, and tell how it ended. A lead belongs to one caller at a time.
+
+    ``before_ms`` is given while events may be missing: all before it have arrived. The lead is then scored but not reviewed;
+    `mqlstream.core.deferral.catch_up` makes up for that.
+    """
     kind = _KIND[event.kind]
     if kind > _PROFILE:
         if event.kind != "feedback":
             return Result(ignored(Reason.NOT_SUPPORTED), _NOTHING)
+        if before_ms is not None:
+            return Result(*answer_in_order(program, lead, event))
         result = Result(*answer(program, lead, event))
         if program.has_timers:
             set_timer(program, lead, lead.state.as_of)
@@ -73,10 +80,13 @@ def step(program: Program, lead: Lead, event: Event) -> Result:
     if kind < _IN_LEDGER:
         if program.watches_gaps:
             _note_activity(program, lead, entry)
-        reason = _count(program, lead, entry)
+        reason = _count(program, lead, entry, state.as_of if before_ms is None else min(state.as_of, before_ms))
     else:
         _age(program, lead)
     outputs = _NOTHING
+    if before_ms is not None:
+        put_off(program, lead, time, changed or (late and bool(event.attributes or event.email)))
+        return _SCORED if reason is Reason.NONE else Result(ignored(reason), outputs)
     tallies = lead.tallies
     for index, plan in enumerate(program.plans):
         tally = tallies[index]
@@ -131,10 +141,13 @@ def _note_activity(program: Program, lead: Lead, entry: Entry) -> None:
                 newest[watched.key] = entry.time
 
 
-def _count(program: Program, lead: Lead, entry: Entry) -> Reason:
-    """Place an entry in the ledger and in every tally; the reason if it counts for no definition."""
+def _count(program: Program, lead: Lead, entry: Entry, reviewed: int) -> Reason:
+    """Place an entry in the ledger and in every tally; the reason if it counts for no definition.
+
+    What is too old by ``reviewed`` counts no more. That is the lead's as_of, or less while older moments are still to be looked at.
+    """
     as_of = lead.state.as_of
-    age_days = as_of // DAY_MS - entry.time // DAY_MS if as_of != entry.time else 0
+    age_days = reviewed // DAY_MS - entry.time // DAY_MS if as_of != entry.time else 0
     if age_days >= program.horizon_days:
         return Reason.TOO_OLD
     reason, newest = lead.ledger.add(entry)
@@ -145,6 +158,9 @@ def _count(program: Program, lead: Lead, entry: Entry) -> Reason:
     for index, plan in enumerate(program.plans):
         if age_days >= plan.horizon_days:
             reason = Reason.TOO_OLD
+            continue
+        if reviewed != as_of and as_of // DAY_MS - entry.time // DAY_MS >= plan.horizon_days:
+            reason = Reason.NONE  # it counts at older moments only
             continue
         tally = lead.tallies[index]
         if tally is not None and not program.own_flood[index]:
@@ -163,7 +179,7 @@ def _count(program: Program, lead: Lead, entry: Entry) -> Reason:
         if any(counted is entry for counted in tally.counted):
             reason = Reason.NONE
     if shed:
-        _shed(program, lead)
+        _shed(program, lead, reviewed)
     return reason
 
 
@@ -176,9 +192,8 @@ def _age(program: Program, lead: Lead) -> None:
             lead.tallies[index] = Tally.over(plan, lead, as_of)
 
 
-def _shed(program: Program, lead: Lead) -> None:
-    """Let go of the entries that can count for no definition any more, whole UTC days at a time."""
-    as_of = lead.state.as_of
+def _shed(program: Program, lead: Lead, as_of: int) -> None:
+    """Let go of the entries that can count for no definition from ``as_of`` on, whole UTC days at a time."""
     keep_from = as_of
     for plan, tally in zip(program.plans, lead.tallies, strict=True):
         needed = (as_of // DAY_MS - plan.horizon_days + 1) * DAY_MS

@@ -1,0 +1,166 @@
+"""Reviews put off: while older events of a lead may still be on their way, it is scored but its stage stays where it is.
+
+The state remembers the earliest moment that was not looked at (`LeadState.unreviewed`). Once all events before some time are
+known, `catch_up` lives through the lead's moments up to there as if its events had come in order.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+
+from mqlstream.core.event import DAY_MS, Event
+from mqlstream.core.feedback import answer
+from mqlstream.core.lead import NEVER, Entry, Lead
+from mqlstream.core.outcome import Outcome
+from mqlstream.core.outputs import Output
+from mqlstream.core.plan import Plan, Program
+from mqlstream.core.qualify import OPEN_STAGES, review
+from mqlstream.core.tally import Tally
+from mqlstream.core.timers import fire, set_timer
+
+
+def put_off(program: Program, lead: Lead, time: int, changed: bool) -> None:
+    """An event was counted: note that the lead is to be reviewed from its time on, unless nothing can come of that.
+
+    ``changed``: whether its attributes may have.
+    """
+    state = lead.state
+    if NEVER < state.unreviewed <= time:
+        return
+    if (program.has_timers and state.tracks) or any(
+        _concerns(plan, lead, index, time, changed) for index, plan in enumerate(program.plans)
+    ):
+        state.unreviewed = time
+
+
+def _concerns(plan: Plan, lead: Lead, index: int, time: int, changed: bool) -> bool:
+    """Whether an event may make a difference to the lead's stage under a plan."""
+    if not plan.live:
+        return False
+    if plan.disqualify and (changed or plan.reads_age):
+        return True
+    track = lead.state.tracks.get(plan.id)
+    if track is not None and track.stage not in OPEN_STAGES:
+        return False
+    if lead.state.as_of // DAY_MS - time // DAY_MS >= plan.horizon_days:
+        return True  # it is not in the tally
+    tally = lead.tallies[index]
+    if tally is None:
+        lead.tallies[index] = tally = Tally.over(plan, lead, lead.state.as_of)
+    return tally.potential >= plan.needs
+
+
+def catch_up(program: Program, lead: Lead, until_ms: int) -> list[Output]:
+    """Review the lead at every moment from the first unreviewed one to before ``until_ms``; what that sets off, in order."""
+    state = lead.state
+    begin, ahead, seq, tallies = state.unreviewed, state.as_of, state.seq, lead.tallies
+    if begin == NEVER or begin >= until_ms:
+        return []
+    moments = _moments(lead, begin)
+    if _renumber(program, lead, begin):
+        tallies = [None] * len(tallies)
+    _go_back(lead, begin)
+    outputs: list[Output] = []
+    for moment in moments:
+        if moment >= until_ms:
+            break
+        outputs += _fire_until(program, lead, moment)
+        _move(program, lead, moment)
+        for plan, tally in zip(program.plans, lead.tallies, strict=True):
+            if tally is not None and _entered(lead, plan) <= moment:
+                outputs += review(plan, program.shape, lead, tally, None, True)
+        if program.has_timers and all(track.entered <= moment for track in state.tracks.values()):
+            set_timer(program, lead, moment)
+    outputs += _fire_until(program, lead, min(until_ms - 1, ahead))
+    state.as_of, state.seq, lead.tallies = max(ahead, state.as_of), seq, tallies
+    state.unreviewed = next((moment for moment in moments if moment >= until_ms), NEVER)
+    return outputs
+
+
+def answer_in_order(program: Program, lead: Lead, event: Event) -> tuple[Outcome, list[Output]]:
+    """Apply sales' answer to the lead as it was then, whatever is known of later moments; see `mqlstream.core.feedback.answer`."""
+    outputs = catch_up(program, lead, event.time + 1)
+    state = lead.state
+    ahead = state.as_of
+    state.as_of = min(ahead, max([event.time, *(track.entered for track in state.tracks.values())]))
+    lead.tallies = [None] * len(lead.tallies)
+    outcome, moved = answer(program, lead, event)
+    if program.has_timers:
+        set_timer(program, lead, state.as_of)
+    later = [moment for moment in _moments(lead, event.time + 1, ahead) if moment > state.as_of]
+    state.as_of = max(ahead, state.as_of)
+    lead.tallies = [None] * len(lead.tallies)
+    if moved and later:
+        state.unreviewed = later[0]
+    return outcome, outputs + moved
+
+
+def _entered(lead: Lead, plan: Plan) -> int:
+    track = lead.state.tracks.get(plan.id)
+    return NEVER if track is None else track.entered
+
+
+def _moments(lead: Lead, begin: int, ahead: int = NEVER) -> list[int]:
+    """The moments from ``begin`` on at which something happened to the lead, in order."""
+    state = lead.state
+    moments = {entry.time for entry in state.entries[bisect_left(state.entries, begin, key=_time) :]}
+    moments.update(fact.time for fact in state.facts)
+    moments.update(track.entered for track in state.tracks.values())  # where a late event is looked at, if it came before that
+    moments.add(max(ahead, state.as_of))
+    return sorted(moment for moment in moments if moment >= begin)
+
+
+def _go_back(lead: Lead, begin: int) -> None:
+    """Put the lead's clock back to where it stood before a moment."""
+    state = lead.state
+    place = bisect_left(state.entries, begin, key=_time)
+    times = [state.entries[place - 1].time] if place else []
+    times += [fact.time for fact in state.facts]
+    times += [track.entered for track in state.tracks.values()]
+    state.as_of = max((time for time in times if time < begin), default=NEVER)
+    state.seq = max((entry.seq for entry in state.entries[:place]), default=0)
+    lead.tallies = [None] * len(lead.tallies)
+
+
+def _fire_until(program: Program, lead: Lead, moment: int) -> list[Output]:
+    """What time does to the lead up to and at a moment."""
+    outputs: list[Output] = []
+    while program.has_timers and NEVER < lead.state.due <= moment:
+        outputs += fire(program, lead)
+    return outputs
+
+
+def _move(program: Program, lead: Lead, moment: int) -> None:
+    """The lead's clock and sums move on to a moment, and its entries up to there have arrived."""
+    state = lead.state
+    come = lead.ledger.between(state.as_of + 1, moment + 1)
+    state.as_of = moment
+    state.seq = max([state.seq, *(entry.seq for entry in come)])
+    for index, plan in enumerate(program.plans):
+        tally = lead.tallies[index]
+        if tally is None or program.own_flood[index] or moment >= tally.good_until or len(tally.counted) + len(come) > plan.ledger:
+            lead.tallies[index] = Tally.over(plan, lead, moment)
+            continue
+        for entry in come:
+            tally.feed(entry)
+
+
+def _renumber(program: Program, lead: Lead, begin: int) -> bool:
+    """Give entries the arrival numbers that they would have in order, where rules ask what came after what; whether any changed."""
+    if all(plan.plain for plan in program.plans):
+        return False
+    entries = lead.state.entries
+    place = bisect_left(entries, begin, key=_time)
+    least = min((entry.seq for entry in entries[place:]), default=lead.state.seq + 1)
+    moved = [entry for entry in entries[:place] if entry.seq > least] + entries[place:]
+    numbers = sorted(entry.seq for entry in moved)
+    if numbers == [entry.seq for entry in moved]:
+        return False
+    for entry, number in zip(moved, numbers, strict=True):
+        entry.seq = number
+    lead.ledger.packer.forget()
+    return True
+
+
+def _time(entry: Entry) -> int:
+    return entry.time
