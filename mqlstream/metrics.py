@@ -66,3 +66,33 @@ LAG = Gauge(
 BUILD = Gauge("mqlstream_build_info", "Always 1; what is running.", ["version", "python"], registry=REGISTRY)
 BUILD.labels(version=__version__, python=platform.python_version()).set(1)
 DEFINITION = Gauge("mqlstream_definition_info", "Always 1; a definition in force.", ["definition", "version", "digest"], registry=REGISTRY)
+
+# Insights: gauges of totals, each worker showing the part of the partitions it owns; their sum is the whole.
+INSIGHTS_ENTERED = Gauge(
+    "mqlstream_insights_entered", "Leads that entered a stage, as often as they did.", ["definition", "stage"], registry=REGISTRY
+)
+INSIGHTS_REACHED = Gauge(
+    "mqlstream_insights_reached", "Handoffs that came as far as a stage, or ended so.", ["definition", "stage"], registry=REGISTRY
+)
+INSIGHTS_ANSWERS = Gauge(
+    "mqlstream_insights_answers", "Handoffs by sales' first answer: accepted or rejected.", ["definition", "answer"], registry=REGISTRY
+)
+INSIGHTS_RULE = Gauge(
+    "mqlstream_insights_rule_handoffs",
+    "Handoffs to which a rule contributed: all (mqls), and those accepted, rejected, or by now customers.",
+    ["definition", "rule", "outcome"],
+    registry=REGISTRY,
+)
+INSIGHTS_SPEED_BUCKET = Gauge(
+    "mqlstream_insights_speed_to_lead_seconds_bucket",
+    "From handoff to sales' first move: those within a limit.",
+    ["definition", "le"],
+    registry=REGISTRY,
+)
+INSIGHTS_SPEED_SUM = Gauge(
+    "mqlstream_insights_speed_to_lead_seconds_sum", "From handoff to sales' first move, all together.", ["definition"], registry=REGISTRY
+)
+INSIGHTS_SPEED_COUNT = Gauge(
+    "mqlstream_insights_speed_to_lead_seconds_count", "Handoffs that sales has moved.", ["definition"], registry=REGISTRY
+)
+INSIGHTS_SLA = Gauge("mqlstream_insights_sla", "Handoffs with a due answer: kept or breached.", ["definition", "result"], registry=REGISTRY)

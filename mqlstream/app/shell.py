@@ -1,7 +1,7 @@
 """The Faust App as a shell: it hosts the roles of one worker as services, and ends the process in bounded time.
 
-The only module that imports Faust. What the roles do, and which there are, is `mqlstream.app.worker`'s. The score path
-is no Faust agent: the App has no consumer and no producer of its own here (see ARCHITECTURE.md for the reasons).
+What the roles do, and which there are, is `mqlstream.app.worker`'s. The score path is no Faust agent: this App has no
+consumer and no producer of its own (see ARCHITECTURE.md for the reasons).
 """
 
 from __future__ import annotations
@@ -10,22 +10,18 @@ import asyncio
 import logging
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import Any, Protocol
+from typing import Protocol
 
+from mqlstream.app.framework import QuietApp
 from mqlstream.errors import MqlstreamError
 
-_argv, sys.argv = sys.argv, sys.argv[:1]  # at import Faust looks for options of its own in it, `-L` for one
-try:
-    import faust
-    from faust.app.base import BootStrategy
-    from faust.worker import Worker
-    from mode import Service
-finally:
-    sys.argv = _argv
+# isort: split
+from faust.app.base import BootStrategy
+from faust.worker import Worker
+from mode import Service
 
 log = logging.getLogger(__name__)
 
@@ -52,19 +48,8 @@ class _Boot(BootStrategy):
     enable_sensors = False
 
 
-class _Settings(faust.Settings):
-    def getenv(self, env_name: str) -> Any:
-        # Faust would let variables such as WEB_PORT win over what is set here, and Kubernetes makes up such names.
-        return None
-
-
-class _App(faust.App):
+class _App(QuietApp):
     BootStrategy = _Boot
-    Settings = _Settings
-    logger = logging.getLogger("faust.app")  # that it starts and stops is said by us
-
-    def _create_directories(self) -> None:
-        """Faust's tables keep nothing on disk here."""
 
 
 class _Worker(Worker):

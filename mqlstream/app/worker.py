@@ -12,13 +12,17 @@ import gc
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
+
+from aiohttp.web import RouteDef
 
 from mqlstream import metrics
+from mqlstream.app.insights.role import InsightsRole
 from mqlstream.app.monitor import EngineMonitor
 from mqlstream.config import Settings, kafka_kwargs
 from mqlstream.definition import load
 from mqlstream.definition.model import Definition
+from mqlstream.doors.feedback import FeedbackDoor
 from mqlstream.engine.interfaces import Stage
 from mqlstream.engine.kafka import KafkaBroker
 from mqlstream.engine.runner import StageRunner
@@ -28,7 +32,10 @@ from mqlstream.handoff.contract import TYPES
 from mqlstream.program import ingest_options, program_of
 from mqlstream.stages.ingest import IngestStage
 from mqlstream.stages.score import ScoreOptions, ScoreStage
-from mqlstream.topics import Topics, declared
+from mqlstream.topics import Topics, declared, largest_message_bytes
+from mqlstream.web.feedback import FeedbackPage
+from mqlstream.web.guard import Guard
+from mqlstream.web.leads import LeadPages
 from mqlstream.web.server import WebServer
 
 if TYPE_CHECKING:
@@ -36,8 +43,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ROLES = ("ingest", "score", "web")
-_NOT_YET = ("insights",)
+ROLES = ("ingest", "score", "insights", "web")
 
 
 class StageRole:
@@ -62,13 +68,27 @@ class StageRole:
         return self._runner.status().not_ready
 
 
+class Door(Protocol):
+    """Pages, and what they hold open."""
+
+    def routes(self) -> Sequence[RouteDef]:
+        """Each with its handler."""
+
+    async def close(self) -> None:
+        """The server has stopped."""
+
+
 class WebRole:
     """Serves the worker's own pages."""
 
     name = "web"
 
-    def __init__(self, bind: str, not_ready: Callable[[], Sequence[str]]) -> None:
-        self._server = WebServer(bind, not_ready, metrics.REGISTRY)
+    def __init__(
+        self, bind: str, not_ready: Callable[[], Sequence[str]], routes: Sequence[RouteDef] = (), doors: Sequence[Door] = ()
+    ) -> None:
+        routes = [*routes, *(route for door in doors for route in door.routes())]
+        self._server = WebServer(bind, not_ready, metrics.REGISTRY, routes)
+        self._doors = doors
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
@@ -78,12 +98,14 @@ class WebRole:
             await self._stopping.wait()
         finally:
             await self._server.stop()
+            for door in self._doors:
+                await door.close()
 
     async def stop(self) -> None:
         self._stopping.set()
 
 
-def prepare(settings: Settings, roles: Sequence[str]) -> list[StageRole | WebRole]:
+def prepare(settings: Settings, roles: Sequence[str]) -> list[StageRole | InsightsRole | WebRole]:
     """The roles of a worker, ready to be hosted, once all that they need is found to be there.
 
     Raises `UsageError` for unknown roles, wrong or missing definitions, missing topics and wrong partition counts, and
@@ -95,18 +117,32 @@ def prepare(settings: Settings, roles: Sequence[str]) -> list[StageRole | WebRol
     counts = _internal_counts(settings)
     asyncio.run(_check_topics(KafkaBroker(kafka), settings, counts))
     monitor = EngineMonitor()
-    options = Options(commit_interval_ms=settings.commit_interval_ms, partitions=counts, url=f"http://{settings.http_bind}")
-    working = [
-        StageRole(StageRunner(stage, broker=KafkaBroker(kafka), app_id=settings.app_id, options=options, monitor=monitor))
-        for stage in stages
-    ]
+    options = Options(commit_interval_ms=settings.commit_interval_ms, partitions=counts, url=settings.http_url)
+    runners = [StageRunner(stage, broker=KafkaBroker(kafka), app_id=settings.app_id, options=options, monitor=monitor) for stage in stages]
+    working = [StageRole(runner) for runner in runners]
     for stage in stages:
         if isinstance(stage, ScoreStage):
             _announce(stage)
     for handoff in TYPES:
         metrics.HANDOFFS.labels(handoff)  # the first of a type must be a step from 0, or no rate would show it
-    web = [WebRole(settings.http_bind, lambda: [line for role in working for line in role.not_ready()])] if "web" in roles else []
-    return [*web, *working]
+    insights = [InsightsRole(settings, options.url)] if "insights" in roles else []
+    # Nobody's MQL waits for statistics: they count for readiness only where they are all there is to do.
+    needed = working or insights
+    doors = _doors(settings, kafka, next((runner for runner in runners if isinstance(runner.stage, ScoreStage)), None))
+    routes = [route for role in insights for route in role.routes()]
+    web = (
+        [WebRole(settings.http_bind, lambda: [line for role in needed for line in role.not_ready()], routes, doors)]
+        if "web" in roles
+        else []
+    )
+    return [*web, *working, *insights]
+
+
+def _doors(settings: Settings, kafka: Mapping[str, Any], leads: StageRunner | None) -> Sequence[Door]:
+    """Where people and sales tools reach leads."""
+    guard = Guard(settings.http_host, settings.http_token)
+    feedback = FeedbackDoor(kafka, Topics(settings.topic_prefix).feedback, largest_message_bytes())
+    return LeadPages(leads, settings.partitions, guard, settings.http_token), FeedbackPage(feedback, guard)
 
 
 def run(settings: Settings, roles: Sequence[Role]) -> int:
@@ -129,8 +165,6 @@ def calm_the_collector() -> None:
 def check_roles(roles: Sequence[str]) -> None:
     """Raises `UsageError` when there is no such role."""
     for role in roles:
-        if role in _NOT_YET:
-            raise UsageError(f"--roles: {role} is not supported yet, expected some of {', '.join(ROLES)}")
         if role not in ROLES:
             raise UsageError(f"--roles: there is no role {role!r}, expected some of {', '.join(ROLES)}")
     if not roles:

@@ -12,15 +12,16 @@ from mqlstream.cli.logs import configure, quiet_client
 
 @click.command("run")
 @click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="F", help="Settings file (YAML); variables win over it.")
-@click.option("--roles", default="ingest,score,web", show_default=True, metavar="ROLE,...", help="What this worker does.")
+@click.option("--roles", default="ingest,score,insights,web", show_default=True, metavar="ROLE,...", help="What this worker does.")
 def command(config_file: Path | None, roles: str) -> int:
     """Run a worker. Several of them share the work; SIGTERM drains one.
 
     \b
     Roles:
-      ingest  reads the input topics, writes events keyed by lead
-      score   scores leads, writes handoffs
-      web     serves /metrics, /healthz and /readyz
+      ingest    reads the input topics, writes events keyed by lead
+      score     scores leads, writes handoffs
+      insights  counts what becomes of handoffs
+      web       serves /metrics, /healthz, /readyz and what the other roles answer
     \b
     Example:
       mqlstream run --config mqlstream.yaml --roles ingest,score,web

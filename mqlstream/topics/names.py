@@ -27,6 +27,7 @@ class Topics:
     ingest_positions: str = field(init=False)
     lead_state: str = field(init=False)
     identity: str = field(init=False)
+    insights_facts: str = field(init=False)
     handoff: str = field(init=False)
     scores: str = field(init=False)
     dead_letters: str = field(init=False)

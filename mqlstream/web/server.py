@@ -1,4 +1,4 @@
-"""The worker's HTTP server: metrics, health, readiness, and an index that links to them. It only reads.
+"""The worker's HTTP server: metrics, health, readiness, an index that links to them, and further pages.
 
 What readiness means is decided by the shell, which hands in a function; nothing here knows stages or brokers.
 """
@@ -17,23 +17,28 @@ from mqlstream.errors import UsageError
 
 PAGES = {"/metrics": "metrics, for Prometheus", "/healthz": "is the process alive", "/readyz": "does it have its share of the work"}
 _SECURE = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'", "Cache-Control": "no-store"}
+BODY_BYTES = 1_000_000  # of a request; those that are not read cost nothing
 
 
 class WebServer:
     """Serves on ``bind`` (``host:port``; port 0 takes a free one) between `start` and `stop`.
 
-    ``not_ready`` returns the reasons why this worker is not ready, one line each; none means ready.
+    ``not_ready`` returns the reasons why this worker is not ready, one line each; none means ready. ``routes`` are further
+    pages, answered by whoever hands them in.
     """
 
-    def __init__(self, bind: str, not_ready: Callable[[], Sequence[str]], registry: CollectorRegistry) -> None:
+    def __init__(
+        self, bind: str, not_ready: Callable[[], Sequence[str]], registry: CollectorRegistry, routes: Sequence[web.RouteDef] = ()
+    ) -> None:
         self.host, self.port = parse_bind(bind)
         self._not_ready = not_ready
         self._registry = registry
-        application = web.Application(client_max_size=1024)
+        application = web.Application(client_max_size=BODY_BYTES)
         application.router.add_get("/", self._index)
         application.router.add_get("/metrics", self._metrics)
         application.router.add_get("/healthz", self._alive)
         application.router.add_get("/readyz", self._ready)
+        application.router.add_routes(routes)
         application.on_response_prepare.append(_add_headers)
         self._runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=1.0)
 
