@@ -7,10 +7,11 @@ known, `catch_up` lives through the lead's moments up to there as if its events 
 from __future__ import annotations
 
 from bisect import bisect_left
+from itertools import pairwise
 
 from mqlstream.core.event import DAY_MS, Event
 from mqlstream.core.feedback import answer
-from mqlstream.core.lead import NEVER, Entry, Lead
+from mqlstream.core.lead import NEVER, Entry, Lead, LeadState
 from mqlstream.core.outcome import Outcome
 from mqlstream.core.outputs import Output
 from mqlstream.core.plan import Plan, Program
@@ -31,6 +32,11 @@ def put_off(program: Program, lead: Lead, time: int, changed: bool) -> None:
         _concerns(plan, lead, index, time, changed) for index, plan in enumerate(program.plans)
     ):
         state.unreviewed = time
+
+
+def reviewed_until(state: LeadState, before_ms: int) -> int:
+    """From when on moments of the lead are still to be looked at, when all events before ``before_ms`` have arrived."""
+    return min(state.as_of, before_ms, before_ms if state.unreviewed == NEVER else state.unreviewed)
 
 
 def _concerns(plan: Plan, lead: Lead, index: int, time: int, changed: bool) -> bool:
@@ -61,11 +67,11 @@ def catch_up(program: Program, lead: Lead, until_ms: int) -> list[Output]:
         tallies = [None] * len(tallies)
     _go_back(lead, begin)
     outputs: list[Output] = []
-    for moment in moments:
+    for before, moment in pairwise([begin - 1, *moments]):
         if moment >= until_ms:
             break
         outputs += _fire_until(program, lead, moment)
-        _move(program, lead, moment)
+        _move(program, lead, lead.ledger.between(before + 1, moment + 1), moment)
         for plan, tally in zip(program.plans, lead.tallies, strict=True):
             if tally is not None and _entered(lead, plan) <= moment:
                 outputs += review(plan, program.shape, lead, tally, None, True)
@@ -130,19 +136,24 @@ def _fire_until(program: Program, lead: Lead, moment: int) -> list[Output]:
     return outputs
 
 
-def _move(program: Program, lead: Lead, moment: int) -> None:
-    """The lead's clock and sums move on to a moment, and its entries up to there have arrived."""
+def _move(program: Program, lead: Lead, come: list[Entry], moment: int) -> None:
+    """The lead's clock and sums move on to a moment, at which entries have come."""
     state = lead.state
-    come = lead.ledger.between(state.as_of + 1, moment + 1)
     state.as_of = moment
     state.seq = max([state.seq, *(entry.seq for entry in come)])
     for index, plan in enumerate(program.plans):
         tally = lead.tallies[index]
-        if tally is None or program.own_flood[index] or moment >= tally.good_until or len(tally.counted) + len(come) > plan.ledger:
+        if tally is None or program.own_flood[index] or not _takes(plan, tally, come, moment):
             lead.tallies[index] = Tally.over(plan, lead, moment)
             continue
         for entry in come:
             tally.feed(entry)
+
+
+def _takes(plan: Plan, tally: Tally, come: list[Entry], moment: int) -> bool:
+    """Whether entries can be added to a tally as they are: nothing ages out, and a timer at the same moment has not made it of them."""
+    counted = tally.counted
+    return moment < tally.good_until and len(counted) + len(come) <= plan.ledger and not (counted and counted[-1].time >= moment)
 
 
 def _renumber(program: Program, lead: Lead, begin: int) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from mqlstream.core.deferral import answer_in_order, put_off
+from mqlstream.core.deferral import answer_in_order, put_off, reviewed_until
 from mqlstream.core.event import ACTIVITY_KINDS, DAY_MS, KINDS, Event
 from mqlstream.core.feedback import answer
 from mqlstream.core.inactivity import ends_gap
@@ -80,7 +80,7 @@ def step(program: Program, lead: Lead, event: Event, before_ms: int | None = Non
     if kind < _IN_LEDGER:
         if program.watches_gaps:
             _note_activity(program, lead, entry)
-        reason = _count(program, lead, entry, state.as_of if before_ms is None else min(state.as_of, before_ms))
+        reason = _count(program, lead, entry, state.as_of if before_ms is None else reviewed_until(state, before_ms))
     else:
         _age(program, lead)
     outputs = _NOTHING
