@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
 from errno import ENOENT
 from itertools import groupby
 from os import strerror
@@ -16,13 +15,14 @@ import click
 import orjson
 
 from mqlstream.cli.output import FORMATS, emit
+from mqlstream.cli.telling import tell
 from mqlstream.config import load as load_settings
 from mqlstream.core.event import Event, order
 from mqlstream.core.outputs import Output
 from mqlstream.definition import load
 from mqlstream.errors import CheckFailed, UsageError
 from mqlstream.ingest.canonical import canonical
-from mqlstream.ingest.fields import Refused, time_ms
+from mqlstream.ingest.fields import Refused, text_ms
 from mqlstream.ingest.identity import normalise_email
 from mqlstream.ingest.results import Ignored, IngestOptions, Rejected
 from mqlstream.offline import Replay, order_key, outcome_of
@@ -95,11 +95,9 @@ def _moment(text: str | None) -> int | None:
     if text is None:
         return None
     try:
-        return time_ms(int(text) if text.lstrip("-").isdigit() else text)
-    except Refused:
-        raise UsageError(
-            f"--as-of: got {text!r}, expected epoch milliseconds or RFC 3339 with an offset, in the years 2000 to 2100"
-        ) from None
+        return text_ms("--as-of", text)
+    except Refused as error:
+        raise UsageError(error.detail) from None
 
 
 def _distinct(definitions: list[Any]) -> list[Any]:
@@ -218,32 +216,12 @@ def _explained(replay: Replay, name: str, until: int | None) -> list[dict[str, A
 def _print(rows: Iterable[dict[str, Any]], explained: str | None, format_: str | None) -> None:
     if explained is not None and format_ in (None, "table"):
         for row in rows:
-            _tell(row)
+            tell(row)
     elif format_ in (None, "jsonl"):
         for row in rows:
             click.echo(orjson.dumps(row))
     else:
         emit(list(rows), format_, ())
-
-
-def _tell(row: dict[str, Any]) -> None:
-    """One lead in words: its score, and every contribution that counts."""
-    score = dict(row["score"])
-    parts = ", ".join(f"{name} {value:.2f}" for name, value in score.items() if name != "total")
-    click.echo(f"{row['lead_id']}  {row['definition']}  stage {row['stage']}  cycle {row['cycle']}  {row['grade']}".rstrip())
-    click.echo(f"total {score['total']:.2f} ({parts}) as of {_date(row['as_of'])}")
-    for contribution in row["contributions"]:
-        origin = f"{contribution['source']} {contribution['event_id']}" if contribution["event_id"] else "standing"
-        click.echo(
-            f"  {contribution['points']:+9.2f}  {contribution['label']}  ({contribution['rule']}, awarded {contribution['awarded']:g}"
-            f" on {_date(contribution['time'])}, {origin})"
-        )
-    for clip in row["clipped"]:
-        click.echo(f"  clipped: {clip['scope']} {clip['name']} adds up to {clip['sum']:.2f}, {clip['counted']:.2f} count")
-
-
-def _date(at: int) -> str:
-    return datetime.fromtimestamp(at // 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 def _summary(replay: Replay) -> int:

@@ -81,6 +81,21 @@ FIELDS = (
         "Where metrics, health, lookups and web pages are served; [::1]:8080 for IPv6.",
         "0.0.0.0:8080",
     ),
+    Field(
+        "http_advertise",
+        "address",
+        None,
+        "Where the other workers reach this one, to ask about its leads; default: the address it is bound to.",
+        "10.0.3.7:8080",
+    ),
+    Field(
+        "http_token",
+        "text",
+        None,
+        "What lookups and feedback must present when the address is beyond this machine; the same for all workers.",
+        "not-in-a-file-under-version-control",
+        secret=True,
+    ),
     # What comes in
     Field(
         "sources",

@@ -26,6 +26,7 @@ _SERVICE_LINK = re.compile(
     PREFIX + r"([A-Z0-9_]+_)?(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PORT|PROTO|ADDR))?)?)"
 ).fullmatch
 
+TOKEN_LEAST = 16  # characters: what can be guessed protects nothing
 _Found = dict[str, tuple[Any, str]]  # setting -> value and where it came from
 
 
@@ -179,6 +180,11 @@ def _check_together(values: Mapping[str, Any], origins: Mapping[str, str]) -> No
         for name in ("sasl_mechanism", "sasl_plain_username", "sasl_plain_password"):
             if origins[name] != "default":
                 raise UsageError(f"{origins[name]}: {name} is set, expected MQLSTREAM_SECURITY_PROTOCOL SASL_SSL or SASL_PLAINTEXT with it")
+    token = values["http_token"]
+    if token is not None and not (token.isascii() and token.isprintable() and " " not in token and len(token) >= TOKEN_LEAST):
+        raise UsageError(
+            f"{origins['http_token']}: got a value of another kind, expected {TOKEN_LEAST} or more ASCII characters without spaces"
+        )
     if values["ssl_keyfile"] and not values["ssl_certfile"]:
         raise UsageError(f"{origins['ssl_keyfile']}: ssl_keyfile is set, expected MQLSTREAM_SSL_CERTFILE with it")
 

@@ -66,6 +66,8 @@ class Settings:
     publish_scores: bool = False
     state_dir: Path = Path("mqlstream-state")
     http_bind: str = "127.0.0.1:8080"
+    http_advertise: str | None = None
+    http_token: str | None = field(default=None, repr=False)
     sources: Mapping[str, Mapping[str, Any]] = field(default_factory=_nothing)
     ingest: IngestSettings = IngestSettings()
     handoff: HandoffSettings = HandoffSettings()
@@ -79,3 +81,8 @@ class Settings:
     @property
     def http_port(self) -> int:
         return int(self.http_bind.rpartition(":")[2])
+
+    @property
+    def http_url(self) -> str:
+        """Where other workers find this one."""
+        return f"http://{self.http_advertise or self.http_bind}"

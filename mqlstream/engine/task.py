@@ -262,12 +262,10 @@ class Task:
             batch = inbox.take(self._pace.records, int(began_s * 1000))
             wall_ms = self._broker.wall_ms() if inbox.caught_up() else None
             positions, asked = inbox.positions(), self._questions.take()
-            if batch or (wall_ms is not None and _due(processor, wall_ms)):
-                effects = self._process(processor, batch, wall_ms)
-            elif asked or positions != self._committed:
-                effects = Effects()  # the position moved over a gap, or it is committed to see that the task is still ours
-            else:
+            # Without a record, too: the position moved over a gap, or it is committed to see that the task is still ours.
+            if not (batch or asked or positions != self._committed or (wall_ms is not None and _due(processor, wall_ms))):
                 continue  # records that are held back
+            effects = self._process(processor, batch, wall_ms)
             processed_s = now()
             self._pace.note(len(batch), processed_s - began_s)
             if asked or effects.changelog or effects.outputs or positions != self._committed:

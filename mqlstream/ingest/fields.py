@@ -119,6 +119,16 @@ def time_ms(value: Any) -> int:
     raise Refused(Reason.BAD_TIME, f"time: got {shown(value)}, expected {_TIME_EXPECTED}{hint}")
 
 
+def text_ms(name: str, text: str) -> int:
+    """Epoch milliseconds of a moment that a person or an address gives as text, in digits or as RFC 3339; or refuses it."""
+    try:
+        return time_ms(int(text) if text.lstrip("-").isdecimal() and len(text) < 20 else text)
+    except Refused:
+        raise Refused(
+            Reason.BAD_TIME, f"{name}: got {text[:80]!r}, expected epoch milliseconds or RFC 3339 with an offset, in the years 2000 to 2100"
+        ) from None
+
+
 def _rfc3339_ms(text: str) -> int | None:
     """Milliseconds, finer fractions cut off; a leap second is the last millisecond of its minute. None: no such time.
 

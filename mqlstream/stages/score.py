@@ -24,6 +24,7 @@ from mqlstream.core.timers import fire
 from mqlstream.engine.interfaces import Effects, Output, Record
 from mqlstream.handoff import cloudevents
 from mqlstream.stages.dead_letter import dead_letter
+from mqlstream.stages.lookup import Question, answer
 from mqlstream.topics import Topics
 
 _FIRED_AT_ONCE = 500  # timers, when no record waits behind them: the worker has other tasks too
@@ -118,6 +119,10 @@ class ScoreProcessor:
 
     def due_ms(self) -> int | None:
         return self._table.next_due()
+
+    def answer(self, question: Question) -> bytes | None:
+        """What is asked of a lead; see `mqlstream.stages.lookup`."""
+        return answer(self._program, self._table, question)
 
     def committed(self, effects: Effects) -> None:
         note: _Note = effects.note

@@ -1,0 +1,86 @@
+"""`mqlstream feedback`: sales' answer to a handoff, from the command line. How it is written is `mqlstream.doors.feedback`'s."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mqlstream.cli.logs import configure, quiet_client
+from mqlstream.cli.output import emit, format_option
+from mqlstream.config import Settings, kafka_kwargs, load
+from mqlstream.doors.feedback import FeedbackDoor, Ready, Unfit, Written, ready
+from mqlstream.errors import UsageError
+from mqlstream.topics import Topics, largest_message_bytes
+
+_SOURCE = "mqlstream-cli"
+
+
+@click.command("feedback")
+@click.argument("lead")
+@click.argument("decision", metavar="DECISION")
+@click.option("--handoff", metavar="ID", help="The handoff that is answered (handoff_id). Default: the lead's open one.")
+@click.option("--definition", metavar="ID", help="Whose open handoff is answered, where several definitions are in force.")
+@click.option("--reason", metavar="TEXT", help="Why, in sales' words.")
+@click.option("--by", metavar="WHO", help="Who says so.")
+@click.option("--time", "time_", metavar="T", help="When it was decided: epoch ms or RFC 3339. Default: now.")
+@click.option("--id", "event_id", metavar="ID", help="Of the event: the same id again is no second answer. Default: made up.")
+@click.option("--source", default=_SOURCE, show_default=True, metavar="NAME", help="Where the answer comes from; ids are unique within.")
+@click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="F", help="Settings file (YAML); variables win over it.")
+@format_option
+def command(
+    lead: str,
+    decision: str,
+    handoff: str | None,
+    definition: str | None,
+    reason: str | None,
+    by: str | None,
+    time_: str | None,
+    event_id: str | None,
+    source: str,
+    config_file: Path | None,
+    format_: str,
+) -> None:
+    """Tell what sales made of a lead: accepted, rejected, recycled, qualified, opportunity, won, lost or disqualified.
+
+    Writes one event to the feedback topic and tells where it stands; the lead moves when the workers get to it. With --handoff,
+    the same answer given again is the same event.
+
+    \b
+    Examples:
+      mqlstream feedback ann@acme.example accepted --by sam
+      mqlstream feedback ann@acme.example rejected --definition b2b-saas --reason "no budget this year"
+    """
+    settings = load(config_file, os.environ)
+    given: dict[str, Any] = {
+        "lead_id": lead,
+        "decision": decision,
+        "handoff_id": handoff,
+        "definition": definition,
+        "reason": reason,
+        "by": by,
+        "time": int(time_) if time_ is not None and time_.isdecimal() else time_,
+        "id": event_id,
+        "source": source,
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    try:
+        events = ready([given], Topics(settings.topic_prefix).feedback, time.time_ns() // 1_000_000)
+    except Unfit as unfit:
+        raise UsageError(str(unfit)) from None
+    configure()
+    with quiet_client():
+        written = asyncio.run(_write(settings, events))
+    emit([each._asdict() for each in written], format_)
+
+
+async def _write(settings: Settings, events: list[Ready]) -> list[Written]:
+    door = FeedbackDoor(kafka_kwargs(settings), Topics(settings.topic_prefix).feedback, largest_message_bytes())
+    try:
+        return await door.write(events)
+    finally:
+        await door.close()

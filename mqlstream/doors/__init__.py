@@ -1,0 +1,1 @@
+"""How people and sales tools reach leads from outside: writing feedback, asking a worker. Used by the command line and the web."""
