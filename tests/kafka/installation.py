@@ -7,6 +7,7 @@ what should be in them, is not decided here.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -97,12 +98,12 @@ class Process:
 
 
 class Worker(Process):
-    """A `mqlstream run`, with a port of its own."""
+    """A `mqlstream run` with further ``options``, and with a port of its own."""
 
-    def __init__(self, name: str, environ: Mapping[str, str], folder: Path) -> None:
+    def __init__(self, name: str, environ: Mapping[str, str], folder: Path, *options: str) -> None:
         port = free_port()
-        super().__init__(name, ["run"], {**environ, "MQLSTREAM_HTTP_BIND": f"127.0.0.1:{port}"}, folder)
-        self._url = f"http://127.0.0.1:{port}"
+        super().__init__(name, ["run", *options], {**environ, "MQLSTREAM_HTTP_BIND": f"127.0.0.1:{port}"}, folder)
+        self.url = f"http://127.0.0.1:{port}"
 
     async def ready(self) -> None:
         """Wait until it has its share of the work, and does it."""
@@ -110,6 +111,11 @@ class Worker(Process):
 
     def is_ready(self) -> bool:
         return self._get("/readyz").startswith("200")
+
+    def insights(self) -> Any:
+        """What it answers about all workers' handoffs; None while that is not whole."""
+        status, _, body = self._get("/v1/insights").partition(" ")
+        return json.loads(body) if status == "200" else None
 
     def metric(self, name: str, label: str = "") -> float:
         """The sum of a metric's series that have this label, as the worker tells it."""
@@ -132,7 +138,7 @@ class Worker(Process):
 
     def _get(self, path: str) -> str:
         try:
-            with urllib.request.urlopen(self._url + path, timeout=5) as answer:
+            with urllib.request.urlopen(self.url + path, timeout=5) as answer:
                 return f"{answer.status} {answer.read().decode()}"
         except urllib.error.HTTPError as error:
             return f"{error.code} {error.read().decode()}"
@@ -141,14 +147,15 @@ class Worker(Process):
 
 
 class Installation:
-    """Topics and groups of one test on a shared broker. `clear_away` ends its processes."""
+    """Topics and groups of one test on a shared broker; ``more`` are further settings. `clear_away` ends its processes."""
 
-    def __init__(self, bootstrap: str, folder: Path, definitions: Sequence[Path] = ()) -> None:
+    def __init__(self, bootstrap: str, folder: Path, definitions: Sequence[Path] = (), more: Mapping[str, str] | None = None) -> None:
         self.bootstrap = bootstrap
         self.folder = folder
         self.name = f"t{uuid4().hex[:12]}"
         self.topics = Topics(f"{self.name}.")
         self.definitions = tuple(definitions)
+        self._more = dict(more or {})
         self.workers: list[Worker] = []
         self.others: list[Process] = []
         self._producer = Producer(
@@ -173,6 +180,7 @@ class Installation:
             "MQLSTREAM_REPLICATION_FACTOR": "1",
             "MQLSTREAM_DEFINITIONS": ",".join(map(str, self.definitions)),
             "MQLSTREAM_HANDOFF_ATTRIBUTES": ",".join(SHAPE.attributes),
+            **self._more,
         }
 
     def command(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
@@ -195,9 +203,9 @@ class Installation:
         for done in admin.incremental_alter_configs(resources).values():
             done.result()
 
-    def worker(self, name: str) -> Worker:
+    def worker(self, name: str, *options: str) -> Worker:
         """A worker, started."""
-        worker = Worker(name, self.environ, self.folder)
+        worker = Worker(name, self.environ, self.folder, *options)
         self.workers.append(worker)
         worker.start()
         return worker
