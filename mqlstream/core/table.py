@@ -77,7 +77,7 @@ class LeadTable:
         if lead is None:
             lead = self._young.get(lead_id)
             if lead is None:
-                lead = self._old.pop(lead_id, None) or self._open(lead_id)
+                lead = self._old.pop(lead_id, None) or self._open(lead_id, self._packed.get(lead_id))
                 self._young[lead_id] = lead
             self._changed[lead_id] = lead
         return lead
@@ -86,25 +86,35 @@ class LeadTable:
         """The lead for looking at only; None when never heard of."""
         lead = self._young.get(lead_id) or self._old.get(lead_id)
         if lead is None and lead_id in self._packed:
-            lead = self._open(lead_id)
+            lead = self._open(lead_id, self._packed[lead_id])
         return lead
 
     def packed_changes(self) -> list[tuple[str, bytes]]:
         """The records of all leads worked on since the last call, now also the table's."""
-        changes = [(lead_id, _fitting(lead)) for lead_id, lead in self._changed.items() if lead.state.seq]
+        changes = [(lead_id, self.pack(lead)) for lead_id, lead in self._changed.items() if lead.state.seq]
         self._packed.update(changes)
         self._changed = {}
         if len(self._young) > self._open_leads:
             self._old, self._young = self._young, {}
         return changes
 
-    def revert(self) -> None:
-        """Forget all work since the last `packed_changes`."""
-        for lead_id in self._changed:
-            self._young.pop(lead_id, None)
-            if lead_id in self._packed and self.program.has_timers:
-                self._wake_at(due_of(self._packed[lead_id]), lead_id)  # it may have been taken off
-        self._changed = {}
+    def pack(self, lead: Lead) -> bytes:
+        """The lead's record as it is now; the oldest half of a ledger that is too large for one is let go."""
+        record = lead.ledger.packer.pack(lead.state)
+        while len(record) > RECORD_BYTES and lead.state.entries:
+            entries = lead.state.entries
+            lead.ledger.drop_before(entries[len(entries) // 2].time + 1)
+            lead.tallies = [None] * len(lead.tallies)
+            record = lead.ledger.packer.pack(lead.state)
+        return record
+
+    def reopen(self, lead_id: str, record: bytes | None = None) -> Lead:
+        """The lead as ``record`` has it, or as it was at the last `packed_changes`: what was made of it since is dropped."""
+        lead = self._open(lead_id, record or self._packed.get(lead_id))
+        self._old.pop(lead_id, None)
+        self._young[lead_id] = self._changed[lead_id] = lead
+        self._wake_at(lead.state.due, lead_id)  # it may have been taken off
+        return lead
 
     def __len__(self) -> int:
         return len(self._packed)
@@ -112,8 +122,7 @@ class LeadTable:
     def __iter__(self) -> Iterator[str]:
         return iter(self._packed)
 
-    def _open(self, lead_id: str) -> Lead:
-        record = self._packed.get(lead_id)
+    def _open(self, lead_id: str, record: bytes | None) -> Lead:
         if record is None:
             return open_lead(self.program, lead_id, LeadState(layout=self._layout))
         state = unpack(record)
@@ -121,17 +130,6 @@ class LeadTable:
             _lay_out(state, self.layouts[state.layout], self.program.layout)
             state.layout = self._layout
         return open_lead(self.program, lead_id, state)
-
-
-def _fitting(lead: Lead) -> bytes:
-    """The lead's record; the oldest half of a ledger that is too large for one is let go."""
-    record = lead.ledger.packer.pack(lead.state)
-    while len(record) > RECORD_BYTES and lead.state.entries:
-        entries = lead.state.entries
-        lead.ledger.drop_before(entries[len(entries) // 2].time + 1)
-        lead.tallies = [None] * len(lead.tallies)
-        record = lead.ledger.packer.pack(lead.state)
-    return record
 
 
 def _lay_out(state: LeadState, old: Layout, new: Layout) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -13,8 +12,8 @@ from typing import Any
 import orjson
 
 from mqlstream import metrics, wire
-from mqlstream.core.lead import Lead
-from mqlstream.core.outcome import Outcome, Reason, rejected
+from mqlstream.core.lead import NEVER, Lead
+from mqlstream.core.outcome import SCORED, Outcome, Reason, rejected
 from mqlstream.core.plan import Layout, Program
 from mqlstream.core.scoring import attributes_at, grade_of, node_sums, score_of
 from mqlstream.core.step import step
@@ -67,12 +66,11 @@ def _digest(program: Program) -> str:
 
 @dataclass(slots=True)
 class _Note:
-    """What to count once the batch is committed. ``caused_ms``: the input timestamps of the records that caused handoffs."""
+    """What to count once the batch is committed."""
 
-    outcomes: Counter[tuple[str, Outcome]] = field(default_factory=Counter)
-    handoffs: Counter[str] = field(default_factory=Counter)
-    dead_letters: Counter[str] = field(default_factory=Counter)
-    caused_ms: list[int] = field(default_factory=list)
+    scored: list[str] = field(default_factory=list)  # the kind of each event that was
+    others: list[tuple[str, Outcome]] = field(default_factory=list)  # kind, and how it ended
+    handoffs: list[tuple[str, int | None]] = field(default_factory=list)  # type, and the timestamp of the record that caused it
     caught_up: bool = False
 
 
@@ -98,17 +96,10 @@ class ScoreProcessor:
         effects = Effects(note=_Note(caught_up=wall_ms is not None))
         if not self._settled:
             self._settle(effects)
-        try:
-            self._apply(records, effects, careful=False)
-            self._tick(wall_ms, effects, _FIRED_AT_ONCE)
-            changes = self._table.packed_changes()
-        except Exception:
-            # One record is more than the program can take. Its lead may be half changed: all again, lead by lead.
-            self._table.revert()
-            effects = Effects(effects.changelog, note=_Note(caught_up=wall_ms is not None))
-            self._apply(records, effects, careful=True)
-            self._tick(wall_ms, effects, _FIRED_AT_ONCE)
-            changes = self._table.packed_changes()
+        self._apply(records, effects)
+        self._tick(self._clock_ms, effects)
+        self._tick(wall_ms or 0, effects, _FIRED_AT_ONCE)
+        changes = self._table.packed_changes()
         effects.changelog.extend([(lead_id.encode(), packed) for lead_id, packed in changes])
         if self._stage.options.publish_scores:
             for lead_id, _ in changes:
@@ -126,15 +117,16 @@ class ScoreProcessor:
 
     def committed(self, effects: Effects) -> None:
         note: _Note = effects.note
-        for (kind, outcome), count in note.outcomes.items():
+        for kind, count in Counter(note.scored).items():
+            metrics.EVENTS.labels(kind, SCORED.name, SCORED.reason.value).inc(count)
+        for (kind, outcome), count in Counter(note.others).items():
             metrics.EVENTS.labels(kind, outcome.name, outcome.reason.value).inc(count)
-        for handoff, count in note.handoffs.items():
-            metrics.HANDOFFS.labels(handoff).inc(count)
-        for reason, count in note.dead_letters.items():
-            metrics.DEAD_LETTERS.labels(reason).inc(count)
-        if note.caught_up:
-            now = time.time()
-            for caused in note.caused_ms:
+            if outcome.name == "rejected":
+                metrics.DEAD_LETTERS.labels(outcome.reason.value).inc(count)
+        now = time.time()
+        for handoff, caused in note.handoffs:
+            metrics.HANDOFFS.labels(handoff).inc()
+            if note.caught_up and caused is not None:
                 metrics.EVENT_TO_HANDOFF.observe(max(0.0, now - caused / 1000))
 
     def _settle(self, effects: Effects) -> None:
@@ -144,54 +136,69 @@ class ScoreProcessor:
             effects.changelog.append((LAYOUT_KEY + str(number).encode(), orjson.dumps(self._program.layout.paths)))
         self._settled = True
 
-    def _apply(self, records: Sequence[Record], effects: Effects, careful: bool) -> None:
-        program, table = self._program, self._table
-        outcomes: dict[tuple[str, Outcome], int] = {}
-        decode = wire.decode
-        done: set[str] = set()  # when careful: leads whose work so far is safe
-        alarm = self._alarm()
+    def _apply(self, records: Sequence[Record], effects: Effects) -> None:
+        """Lead by lead, each lead's events in their order: what they touch is then still in the processor's cache."""
+        runs: defaultdict[bytes | None, list[Record]] = defaultdict(list)
         for record in records:
+            runs[record.key].append(record)
+        note, outputs = effects.note, effects.outputs
+        for run in runs.values():
+            before = len(outputs), len(note.scored), len(note.others), len(note.handoffs)
+            try:
+                self._run(run, effects)
+            except Exception:
+                # One event is more than the program can take. The lead may be half changed: all again, event by event.
+                for done, length in zip((outputs, note.scored, note.others, note.handoffs), before, strict=True):
+                    del done[length:]
+                self._carefully(run, effects)
+        if records:
+            self._clock_ms = max(self._clock_ms, max([record.timestamp for record in records]))
+
+    def _run(self, run: Sequence[Record], effects: Effects) -> None:
+        """Apply events of one lead."""
+        program, decode, note = self._program, wire.decode, effects.note
+        lead: Lead | None = None
+        for record in run:
             try:
                 event = decode(record.value or b"")
             except wire.WireError as error:
                 self._reject(record, Reason.BAD_RECORD, str(error), effects)
                 continue
-            if record.timestamp >= alarm:
-                self._tick(record.timestamp, effects)
-                alarm = self._alarm()
-            if careful:
-                done.update(lead_id for lead_id, _ in table.packed_changes())
-            lead = table.open(event.lead)
-            due = lead.state.due
+            if lead is None or lead.id != event.lead:
+                if wire.key_of(event.lead) != record.key:
+                    self._reject(record, Reason.BAD_RECORD, "an event of another lead than its key names", effects)
+                    continue
+                lead = self._table.open(event.lead)
+            state = lead.state
+            due = state.due
+            while NEVER < state.due <= record.timestamp:
+                self._hand_off(fire(program, lead), None, effects)
+            outcome, outputs = step(program, lead, event)
+            if outcome is SCORED:
+                note.scored.append(event.kind)
+            else:
+                note.others.append((event.kind, outcome))
+            if outputs:
+                self._hand_off(outputs, record, effects)
+            if state.due != due:
+                self._table.schedule(lead)
+
+    def _carefully(self, run: Sequence[Record], effects: Effects) -> None:
+        """The same, keeping a way back from each event: one that fails alone becomes a dead letter, and was never applied."""
+        lead_id = (run[0].key or b"").decode(errors="replace")
+        safe: bytes | None = None
+        for record in run:
+            self._table.reopen(lead_id, safe)
             try:
-                result = step(program, lead, event)
+                self._run([record], effects)
+                safe = self._table.pack(self._table.open(lead_id))
             except Exception as error:
-                if not careful:
-                    raise
-                table.revert()
                 self._reject(record, Reason.FAILED, f"{type(error).__name__} while scoring; the event was not applied", effects)
-                continue
-            if lead.state.due != due:
-                table.schedule(lead)
-                alarm = self._alarm()
-            outcome = (event.kind, result.outcome)
-            outcomes[outcome] = outcomes.get(outcome, 0) + 1
-            if result.outputs:
-                self._hand_off(result.outputs, record, effects)
-        if records:
-            self._clock_ms = max(self._clock_ms, max([record.timestamp for record in records]))
-        effects.note.outcomes.update(outcomes)
-        for lead_id in done:
-            table.open(lead_id)
+        self._table.reopen(lead_id, safe)
 
-    def _alarm(self) -> float:
-        """The clock at which the next timer fires."""
-        due = self._table.next_due()
-        return math.inf if due is None else due
-
-    def _tick(self, time_ms: int | None, effects: Effects, most: int | None = None) -> None:
-        """Move the clock on, and let the timers fire that are due by then: all before a record, else a batch of them."""
-        self._clock_ms = max(self._clock_ms, time_ms or 0)
+    def _tick(self, time_ms: int, effects: Effects, most: int | None = None) -> None:
+        """Move the clock on, and let the timers fire that are due by then: all of them, or a number at a time."""
+        self._clock_ms = max(self._clock_ms, time_ms)
         due = self._table.next_due()
         fired = 0
         while due is not None and due <= self._clock_ms and (most is None or fired < most):
@@ -207,14 +214,11 @@ class ScoreProcessor:
         for output in outputs:
             key, value, headers = cloudevents.encode(output, options.source, structured=options.structured)
             effects.outputs.append(Output(self._stage.topics.handoff, key, value, headers))
-            effects.note.handoffs[output["type"]] += 1
-            if record is not None:
-                effects.note.caused_ms.append(record.timestamp)
+            effects.note.handoffs.append((output["type"], None if record is None else record.timestamp))
 
     def _reject(self, record: Record, reason: Reason, detail: str, effects: Effects) -> None:
         effects.outputs.append(dead_letter(self._stage.topics.dead_letters, self._stage.name, record, reason, detail))
-        effects.note.outcomes["unknown", rejected(reason)] += 1
-        effects.note.dead_letters[reason.value] += 1
+        effects.note.others.append(("unknown", rejected(reason)))
 
     def _scores(self, lead: Lead) -> list[Output]:
         """The latest score of a lead under each definition, for the scores topic."""

@@ -57,7 +57,7 @@ def event(number: int, kind: str = "web_visit", lead: str = "ann", after_ms: int
 
 
 def records(*events: Event) -> list[Read]:
-    return [Read(wire.encode(each), offset, each.time) for offset, each in enumerate(events)]
+    return [Read(wire.encode(each), offset, each.time, key=wire.key_of(each.lead)) for offset, each in enumerate(events)]
 
 
 def restored(of: ScoreStage, written: Sequence[Effects]) -> ScoreProcessor:
