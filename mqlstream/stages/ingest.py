@@ -9,16 +9,19 @@ import hashlib
 import json
 import logging
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from mqlstream import metrics
 from mqlstream.core.event import EARLIEST_MS, LATEST_MS, Event
 from mqlstream.core.outcome import Reason
 from mqlstream.engine.interfaces import Effects, Output, Record
+from mqlstream.ingest.adapters.base import Source
+from mqlstream.ingest.adapters.reading import read
 from mqlstream.ingest.canonical import canonical
 from mqlstream.ingest.results import DEFAULT_OPTIONS, UNKNOWN_KIND, Ignored, IngestOptions, Rejected
 from mqlstream.stages.dead_letter import dead_letter
+from mqlstream.stages.native import put_aside, wanted_places
 from mqlstream.topics import Topics
 from mqlstream.wire import encode, key_of, partition_of
 
@@ -30,9 +33,13 @@ MAX_SKEW_MS = 60_000  # how far one input is read ahead of another that still ha
 
 @dataclass(slots=True)
 class Counts:
-    """What came of a batch: (kind, outcome, reason) -> records, for those that end here. The rest went on to scoring."""
+    """What came of a batch: (kind, outcome, reason) -> events, for those that end here. The rest went on to scoring.
+
+    ``letters``: the reason of each dead letter; one stands for all unusable events of a record.
+    """
 
     ended: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    letters: list[str] = field(default_factory=list)
 
     def add(self, kind: str, outcome: str, reason: str) -> None:
         place = (kind, outcome, reason)
@@ -49,11 +56,13 @@ class IngestStage:
         self.topics = topics
         self.partitions = partitions
         self.options = options
-        self.inputs: Sequence[str] = topics.inputs
+        self.inputs: Sequence[str] = tuple(dict.fromkeys((*topics.inputs, *options.sources)))
         self.changelog = topics.ingest_positions
-        # Workers that map forms differently would make different events of the same record.
-        mapped = json.dumps(dict(options.form_attributes), sort_keys=True)
-        self.digest = hashlib.sha256(mapped.encode()).hexdigest()[:16] if options.form_attributes else ""
+        # Workers that read records differently would make different events of the same record.
+        agreed: list[object] = [dict(options.form_attributes)]
+        agreed += [{topic: source.digest for topic, source in options.sources.items()}] if options.sources else []
+        text = json.dumps(agreed, sort_keys=True)
+        self.digest = hashlib.sha256(text.encode()).hexdigest()[:16] if options.form_attributes or options.sources else ""
 
     def processor(self, task: int) -> IngestProcessor:
         return IngestProcessor(self)
@@ -76,6 +85,8 @@ class IngestProcessor:
         effects = Effects(note=Counts())
         kinds = self._stage.topics.kinds
         options = self._stage.options
+        sources = options.sources
+        results: Iterable[Event | Ignored | Rejected]
         partitions = self._stage.partitions
         lead_events = self._stage.topics.lead_events
         put = effects.outputs.append
@@ -85,12 +96,16 @@ class IngestProcessor:
                 timestamp = None  # a broken clock at the source; the broker would delete such a record at once
             try:
                 topic = record.topic
-                result = canonical(record.value, kind=kinds.get(topic), source=topic, record_ms=timestamp, options=options)
-                if type(result) is Event:
-                    key = key_of(result.lead)
-                    put(Output(lead_events, key, encode(result), (), partition_of(key, partitions), timestamp))
+                if topic in sources:
+                    results = self._native(sources[topic], record, timestamp, effects)
                 else:
-                    self._end(record, result, effects)
+                    results = (canonical(record.value, kind=kinds.get(topic), source=topic, record_ms=timestamp, options=options),)
+                for result in results:
+                    if type(result) is Event:
+                        key = key_of(result.lead)
+                        put(Output(lead_events, key, encode(result), (), partition_of(key, partitions), timestamp))
+                    else:
+                        self._end(record, result, effects)
             except Exception as error:  # a defect of ours: this record goes aside, the others go on
                 self._fail(record, error, effects)
         return effects
@@ -99,13 +114,27 @@ class IngestProcessor:
         """Count what ended here, now that it is in the log."""
         for (kind, outcome, reason), count in effects.note.ended.items():
             metrics.EVENTS.labels(kind=kind, outcome=outcome, reason=reason).inc(count)
-            if outcome == "rejected":
-                metrics.DEAD_LETTERS.labels(reason=reason).inc(count)
+        for reason in effects.note.letters:
+            metrics.DEAD_LETTERS.labels(reason=reason).inc()
+
+    def _native(self, source: Source, record: Record, timestamp: int | None, effects: Effects) -> list[Event | Ignored | Rejected]:
+        """The events and the ignored parts of a record in its vendor's form; its unusable parts go aside together."""
+        stage = self._stage
+        only = wanted_places(record.headers) if record.headers else ()
+        readings = read(source, record.value, record.headers, topic=record.topic, record_ms=timestamp, options=stage.options, only=only)
+        letter = put_aside(stage.topics.dead_letters, NAME, record, readings)
+        if letter is not None:
+            effects.outputs.append(letter[0])
+            effects.note.letters.append(letter[1].reason.value)
+            for rejected in [reading.result for reading in readings if isinstance(reading.result, Rejected)]:
+                effects.note.add(rejected.kind, "rejected", rejected.reason.value)
+        return [reading.result for reading in readings if not isinstance(reading.result, Rejected)]
 
     def _end(self, record: Record, result: Event | Ignored | Rejected, effects: Effects) -> None:
         assert not isinstance(result, Event)
         if isinstance(result, Rejected):
             effects.outputs.append(dead_letter(self._stage.topics.dead_letters, NAME, record, result.reason, result.detail))
+            effects.note.letters.append(result.reason.value)
         effects.note.add(result.kind, result.outcome.name, result.reason.value)
 
     def _fail(self, record: Record, error: Exception, effects: Effects) -> None:
@@ -118,4 +147,5 @@ class IngestProcessor:
             at = traceback.extract_tb(error.__traceback__)[-1]
             place = f"{at.filename}:{at.lineno}"
             log.error("%s [%d] offset %d: %s at %s; now a dead letter", record.topic, record.partition, record.offset, failure, place)
+        effects.note.letters.append(Reason.FAILED.value)
         effects.note.add(kind, "rejected", Reason.FAILED.value)

@@ -8,12 +8,49 @@ from typing import Any
 import orjson
 
 from mqlstream.ingest.adapters.base import Adapter, Option, Source
+from mqlstream.ingest.adapters.calendly import CALENDLY
+from mqlstream.ingest.adapters.cloudevents import CLOUDEVENTS
 from mqlstream.ingest.adapters.generic_json import JSON
+from mqlstream.ingest.adapters.gotowebinar import GOTOWEBINAR
+from mqlstream.ingest.adapters.gravity_forms import GRAVITY_FORMS
+from mqlstream.ingest.adapters.hubspot import HUBSPOT
+from mqlstream.ingest.adapters.livestorm import LIVESTORM
+from mqlstream.ingest.adapters.mailchimp import MAILCHIMP
+from mqlstream.ingest.adapters.mailgun import MAILGUN
+from mqlstream.ingest.adapters.mandrill import MANDRILL
+from mqlstream.ingest.adapters.posthog import POSTHOG
+from mqlstream.ingest.adapters.postmark import POSTMARK
 from mqlstream.ingest.adapters.rudderstack import RUDDERSTACK
 from mqlstream.ingest.adapters.segment import SEGMENT
+from mqlstream.ingest.adapters.sendgrid import SENDGRID
+from mqlstream.ingest.adapters.ses import SES
+from mqlstream.ingest.adapters.snowplow import SNOWPLOW
+from mqlstream.ingest.adapters.typeform import TYPEFORM
+from mqlstream.ingest.adapters.zoom import ZOOM
 from mqlstream.ingest.fields import MAX_ID, nearest
 
-ADAPTERS: Mapping[str, Adapter] = {adapter.name: adapter for adapter in (JSON, SEGMENT, RUDDERSTACK)}
+_ALL = (
+    JSON,
+    CLOUDEVENTS,
+    SEGMENT,
+    RUDDERSTACK,
+    SNOWPLOW,
+    POSTHOG,
+    HUBSPOT,
+    TYPEFORM,
+    GRAVITY_FORMS,
+    CALENDLY,
+    SENDGRID,
+    MAILGUN,
+    POSTMARK,
+    SES,
+    MAILCHIMP,
+    MANDRILL,
+    ZOOM,
+    GOTOWEBINAR,
+    LIVESTORM,
+)
+ADAPTERS: Mapping[str, Adapter] = {adapter.name: adapter for adapter in _ALL}
 
 COMMON = (Option("source", "text", "The `source` of the events; left out: the topic's name.", "website"),)
 

@@ -130,8 +130,8 @@ SEGMENT = Adapter(
     time="`timestamp`, else `originalTimestamp`, `sentAt`, `receivedAt`: RFC 3339",
     machine="none; `context.userAgent` is kept as `user_agent`",
     ignored="`integrations` and `context` beyond `page`, `traits` and `userAgent`",
-    notes="`page` is a web visit, `track` and `screen` an activity by the name of the event, `identify` a profile of its traits, `group` a "
-    "profile of the company, `alias` a profile without attributes that links `previousId` with `userId`.",
+    notes="`page` is a web visit, `track` and `screen` an activity by the name of the event, `identify` a profile of its traits, "
+    "`group` a profile of the company, `alias` a profile without attributes that links `previousId` with `userId`.",
     options=(Option("forms", "map", "Names of `track` events that are form fills, and of which form.", "Signed Up: signup"),),
     open=_open,
     read=_read,

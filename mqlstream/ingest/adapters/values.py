@@ -84,10 +84,18 @@ def _no_time(name: str, value: Any, expected: str) -> Refused:
 def composed(*parts: Any) -> str:
     """An id made of several values, unambiguous, the same each time, at most `MAX_ID` long. None is an empty part."""
     words = ["" if part is None else part if type(part) is str else str(part) for part in parts]
-    joined = "/".join([word.replace("%", "%25").replace("/", "%2F") if "/" in word or "%" in word else word for word in words])
+    return _bounded("|".join([word.replace("\\", "\\\\").replace("|", "\\|") if "|" in word or "\\" in word else word for word in words]))
+
+
+def beside(event_id: str, word: str) -> str:
+    """The id of another event that comes of the same part as the event with this id."""
+    return _bounded(f"{event_id}|{word}")
+
+
+def _bounded(joined: str) -> str:
     if len(joined) <= MAX_ID:
         return joined
-    return "digest/" + blake2b(joined.encode(errors="surrogatepass"), digest_size=20).hexdigest()
+    return "digest|" + blake2b(joined.encode(errors="surrogatepass"), digest_size=20).hexdigest()
 
 
 def told(**fields: Any) -> dict[str, Any]:

@@ -1,0 +1,76 @@
+"""Calendly's webhooks: meetings that invitees book and cancel, and routing forms.
+
+Field names from https://developer.calendly.com/api-docs/ (webhook payloads: `event created_at payload.uri .email .scheduled_event .tracking
+.questions_and_answers .rescheduled .old_invitee`) and
+https://developer.calendly.com/see-how-webhook-payloads-change-when-invitees-reschedule-events.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mqlstream.ingest.adapters.base import Adapter, Found, Skip, an_object, open_object
+from mqlstream.ingest.adapters.values import at, composed, email_in, inner, listed, needed, of_types, text, told
+
+EVENT_TYPES = {
+    "invitee.created": "meeting_booked",
+    "invitee.canceled": "meeting_canceled",
+    "invitee_no_show.created": "meeting_missed",
+    "routing_form_submission.created": "form_fill",
+}
+PASSED_OVER = {"invitee_no_show.deleted": "takes a missed meeting back, which nothing says"}
+
+
+def _read(item: Any, shared: Any, options: Any) -> Found:
+    hook = an_object(item)
+    name = of_types("event", hook.get("event"), EVENT_TYPES, PASSED_OVER)
+    if type(name) is Skip:
+        return name
+    payload = an_object(hook.get("payload"), "payload")
+    if name == "meeting_canceled" and payload.get("rescheduled") is True:
+        return Skip("canceled because it was rescheduled: the new booking comes by itself", "activity")
+    answers = {
+        question: at(answer, "answer")
+        for answer in listed(payload.get("questions_and_answers"))
+        if (question := text(at(answer, "question"))) is not None
+    }
+    # A missed meeting is named by the invitee that it is about.
+    uri = needed("payload.uri", payload.get("uri"), "the invitee's address")
+    tracking = {key.removeprefix("utm_"): value for key, value in inner(payload, "tracking").items() if key[:4] == "utm_" and value}
+    found = told(id=composed(uri, name), time=hook.get("created_at"), email=payload.get("email"), utm=tracking or None)
+    if name == "form_fill":
+        address = next((value for value in answers.values() if email_in(value)), None)
+        form = text(payload.get("routing_form")) or "routing_form"
+        return told(kind="form_fill", form=form, fields=answers, **{"email": address, **found})
+    meeting = inner(payload, "scheduled_event")
+    if name == "meeting_booked" and payload.get("old_invitee"):
+        name = "meeting_rescheduled"
+    properties = told(
+        meeting=meeting.get("name"),
+        event_type=meeting.get("event_type"),
+        start_time=meeting.get("start_time"),
+        answers=answers or None,
+        reason=at(payload, "cancellation", "reason"),
+    )
+    return found | {"kind": "activity", "name": name, "properties": properties}
+
+
+CALENDLY = Adapter(
+    name="calendly",
+    title="Calendly",
+    pages=(
+        "https://developer.calendly.com/api-docs/",
+        "https://developer.calendly.com/see-how-webhook-payloads-change-when-invitees-reschedule-events",
+    ),
+    takes="one webhook, or a list of them",
+    kinds=("activity", "form_fill"),
+    identity="`payload.email`; of a routing form the first answer that looks like an address",
+    event_id="composed of `payload.uri` and what happened",
+    time="`created_at` of the webhook: RFC 3339",
+    machine="none",
+    ignored="cancellations because of rescheduling; `invitee_no_show.deleted`",
+    notes="Activities `meeting_booked`, `meeting_rescheduled`, `meeting_canceled` and `meeting_missed`, with `properties` `meeting "
+    "event_type start_time answers reason`; a routing form is a form fill.",
+    open=open_object,
+    read=_read,
+)

@@ -1,0 +1,71 @@
+"""Gravity Forms: an entry, as its webhooks add-on and its REST API write one. The fields' ids are the keys (``"1"``, ``"1.3"``).
+
+Names from https://docs.gravityforms.com/entry-object/ (`id form_id date_created source_url user_agent status`) and
+https://docs.gravityforms.com/webhooks-add-on/. ``date_created`` is in UTC and doesn't say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mqlstream.ingest.adapters.base import Adapter, Found, Headers, Option, Parts, Skip, an_object, json_value, parts_of
+from mqlstream.ingest.adapters.values import composed, email_in, needed, told, utc
+
+PASSED_OVER = {"spam": "marked as spam by Gravity Forms", "trash": "deleted"}
+
+
+def _open(value: bytes, headers: Headers, options: Any) -> Parts:
+    found = json_value(value)
+    if type(found) is list:
+        return parts_of(found, "")
+    if "entries" in an_object(found):
+        return parts_of(found["entries"], "entries")
+    return Parts((found,))
+
+
+def _read(item: Any, shared: Any, options: Mapping[str, Any]) -> Found:
+    entry = an_object(item)
+    status = entry.get("status")
+    if type(status) is str and status in PASSED_OVER:
+        return Skip(f"{status}: {PASSED_OVER[status]}", "form_fill")
+    names = options.get("names") or {}
+    fields = {
+        names.get(key, key): value
+        for key, value in entry.items()
+        if key[:1].isdecimal() and key.replace(".", "", 1).isdecimal() and value is not None and value != ""
+    }
+    asked = options.get("email")
+    email = entry.get(asked) if asked else next((value for value in fields.values() if email_in(value) and " " not in value), None)
+    form = needed("form_id", entry.get("form_id"), "the form's id")
+    return told(
+        kind="form_fill",
+        id=composed(form, needed("id", entry.get("id"), "the entry's id")),
+        time=utc("date_created", entry.get("date_created")),
+        email=email,
+        form=(options.get("forms") or {}).get(form, form),
+        fields=fields,
+        url=entry.get("source_url") or None,
+        user_agent=entry.get("user_agent") or None,
+    )
+
+
+GRAVITY_FORMS = Adapter(
+    name="gravity_forms",
+    title="Gravity Forms",
+    pages=("https://docs.gravityforms.com/entry-object/", "https://docs.gravityforms.com/webhooks-add-on/"),
+    takes="one entry, a list of them, or a page of the REST API (`entries`)",
+    kinds=("form_fill",),
+    identity="the field that the option `email` names, else the first field that looks like an address",
+    event_id="composed of `form_id` and `id`",
+    time="`date_created`: UTC that doesn't say so, whole seconds",
+    machine="none; entries that Gravity Forms marks as `spam` are ignored",
+    ignored="entries with the status `spam` or `trash`; what an entry says of payments and its reading",
+    options=(
+        Option("email", "text", "Id of the field that holds the email address.", "3"),
+        Option("names", "map", "Id of a field -> its name in `fields`.", '{"1.3": first_name, "5": company}'),
+        Option("forms", "map", "Id of a form -> its name in `form`.", '{"7": demo}'),
+    ),
+    open=_open,
+    read=_read,
+)

@@ -1,0 +1,85 @@
+"""Mailgun's webhooks (``{"signature": ..., "event-data": ...}``), bare events, and pages of the events API (``{"items": [...]}``).
+
+Field names from https://documentation.mailgun.com/docs/mailgun/user-manual/webhooks/webhook-payloads and, for ``client-info.bot``,
+https://documentation.mailgun.com/docs/mailgun/user-manual/tracking-messages/open-click-bot-detect. The id is promised to be unique
+within a day only, so the day is part of ours.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mqlstream.ingest.adapters.base import Adapter, Found, Headers, Parts, Skip, an_object, json_value, parts_of
+from mqlstream.ingest.adapters.values import at, composed, listed, needed, of_types, seconds_ms, text, told
+
+EVENT_TYPES = {
+    "delivered": "delivered",
+    "opened": "open",
+    "clicked": "click",
+    "unsubscribed": "unsubscribe",
+    "complained": "complaint",
+    "failed": "bounce",
+}
+PASSED_OVER = {
+    "accepted": "not yet with the recipient",
+    "rejected": "was never sent",
+    "stored": "an incoming message",
+    "list_member_uploaded": "about a mailing list",
+    "list_member_upload_error": "about a mailing list",
+    "list_uploaded": "about a mailing list",
+}
+_DAY_MS = 86_400_000
+
+
+def _open(value: bytes, headers: Headers, options: Any) -> Parts:
+    found = json_value(value)
+    if type(found) is list:
+        return parts_of(found, "")
+    if "items" in an_object(found):
+        return parts_of(found["items"], "items")
+    return Parts((found,))
+
+
+def _read(item: Any, shared: Any, options: Any) -> Found:
+    event = an_object(item)
+    event = an_object(event["event-data"], "event-data") if "event-data" in event else event
+    get = event.get
+    action = of_types("event", get("event"), EVENT_TYPES, PASSED_OVER)
+    if type(action) is Skip:
+        return action
+    if action == "bounce" and get("severity") == "temporary":
+        return Skip("failed with severity temporary: will be tried again", "email_click")
+    time_ms = seconds_ms("timestamp", get("timestamp"))
+    campaign = text(at(next(iter(listed(get("campaigns"))), None), "name")) or text(next(iter(listed(get("tags"))), None))
+    return told(
+        kind="email_click",
+        id=composed(time_ms // _DAY_MS, needed("id", get("id"), "the event's id")),
+        time=time_ms,
+        email=get("recipient"),
+        action=action,
+        campaign=campaign,
+        url=get("url"),
+        message_id=text(at(event, "message", "headers", "message-id")),
+        machine=True if at(event, "client-info", "bot") else None,
+        user_agent=at(event, "client-info", "user-agent"),
+        reason=get("reason"),
+    )
+
+
+MAILGUN = Adapter(
+    name="mailgun",
+    title="Mailgun",
+    pages=(
+        "https://documentation.mailgun.com/docs/mailgun/user-manual/webhooks/webhook-payloads",
+        "https://documentation.mailgun.com/docs/mailgun/user-manual/tracking-messages/open-click-bot-detect",
+    ),
+    takes="a webhook (`event-data`), a bare event, or a page of the events API (`items`)",
+    kinds=("email_click",),
+    identity="`recipient`",
+    event_id="composed of the UTC day and `id`, which is unique within a day only",
+    time="`timestamp`: epoch seconds with a fraction",
+    machine="`client-info.bot`: `apple`, `gmail` or `generic`",
+    ignored="`accepted rejected stored` and lists; `failed` with severity `temporary`; `signature` (who lets a webhook in checks it)",
+    open=_open,
+    read=_read,
+)

@@ -1,0 +1,72 @@
+"""SendGrid's event webhook: a list of events of several messages and recipients.
+
+Field names from https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/event (`event email timestamp sg_event_id sg_message_id
+url useragent category marketing_campaign_name sg_machine_open`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mqlstream.ingest.adapters.base import Adapter, Found, Skip, an_object, open_object
+from mqlstream.ingest.adapters.values import composed, listed, of_types, seconds_ms, text, told
+
+EVENT_TYPES = {
+    "delivered": "delivered",
+    "open": "open",
+    "click": "click",
+    "bounce": "bounce",
+    "spamreport": "complaint",
+    "unsubscribe": "unsubscribe",
+    "group_unsubscribe": "unsubscribe",
+}
+PASSED_OVER = {
+    "processed": "not yet with the recipient",
+    "deferred": "will be tried again",
+    "dropped": "was never sent",
+    "group_resubscribe": "takes an unsubscribe back, which no action says",
+    "account_status_change": "about the account",
+}
+
+
+def _read(item: Any, shared: Any, options: Any) -> Found:
+    event = an_object(item)
+    get = event.get
+    action = of_types("event", get("event"), EVENT_TYPES, PASSED_OVER)
+    if type(action) is Skip:
+        return action
+    if get("type") == "blocked":
+        return Skip("bounce of type blocked: the address is good, the message was not taken", "email_click")
+    category = get("category")
+    return told(
+        kind="email_click",
+        id=text(get("sg_event_id")) or composed(get("sg_message_id"), get("event"), get("email"), get("timestamp"), get("url")),
+        time=seconds_ms("timestamp", get("timestamp")),
+        email=get("email"),
+        action=action,
+        campaign=text(get("marketing_campaign_name"))
+        or text(get("singlesend_name"))
+        or text(category)
+        or text(next(iter(listed(category)), None)),
+        url=get("url"),
+        message_id=text(get("sg_message_id")),
+        machine=True if get("sg_machine_open") is True else None,
+        user_agent=get("useragent"),
+        reason=get("reason"),
+    )
+
+
+SENDGRID = Adapter(
+    name="sendgrid",
+    title="SendGrid",
+    pages=("https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/event",),
+    takes="the event webhook's list of events, or one of them",
+    kinds=("email_click",),
+    identity="`email`",
+    event_id="`sg_event_id`; where it is missing, composed of message, event, email, timestamp and url",
+    time="`timestamp`: epoch seconds",
+    machine="`sg_machine_open` (Apple's Mail Privacy Protection)",
+    ignored="`processed deferred dropped group_resubscribe account_status_change`, bounces of type `blocked`",
+    open=open_object,
+    read=_read,
+)

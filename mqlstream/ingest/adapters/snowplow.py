@@ -1,0 +1,147 @@
+"""Snowplow's enriched events: the 131 columns of TSV, and the JSON that its analytics SDKs make of them.
+
+Column names and their order from https://docs.snowplow.io/docs/fundamentals/canonical-event/ and
+https://docs.snowplow.io/docs/understanding-your-pipeline/canonical-event/understanding-the-enriched-tsv-format/; the JSON form from
+https://docs.snowplow.io/docs/destinations/analytics-sdk/. Only the columns that are used are looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mqlstream.core.outcome import Reason
+from mqlstream.ingest.adapters.base import Adapter, Found, Headers, Option, Parts, Skip, an_object, json_object, json_value, parts_of
+from mqlstream.ingest.adapters.values import at, email_in, inner, listed, needed, of_types, text, told, utc
+from mqlstream.ingest.fields import Refused
+
+EVENT_TYPES = {"page_view": "web_visit", "struct": "activity", "unstruct": "activity", "transaction": "activity"}
+PASSED_OVER = {"page_ping": "a heartbeat of a page that was viewed", "transaction_item": "part of a transaction"}
+SUBMIT_FORM = "submit_form"  # the event_name of a form that was sent
+COLUMNS = 131
+# Column -> its place in a line, counted from 0.
+PLACES = {
+    "collector_tstamp": 3,
+    "event": 5,
+    "event_id": 6,
+    "user_id": 12,
+    "domain_userid": 15,
+    "network_userid": 17,
+    "page_url": 29,
+    "page_title": 30,
+    "page_referrer": 31,
+    "se_category": 53,
+    "se_action": 54,
+    "se_label": 55,
+    "se_property": 56,
+    "se_value": 57,
+    "unstruct_event": 58,
+    "tr_orderid": 59,
+    "tr_total": 61,
+    "useragent": 77,
+    "derived_contexts": 122,
+    "domain_sessionid": 123,
+    "derived_tstamp": 124,
+    "event_name": 126,
+}
+_ROBOT = ('"spiderOrRobot":true', '"spiderOrRobot": true', '"deviceClass":"Robot', '"deviceClass": "Robot')
+_IAB = "contexts_com_iab_snowplow_spiders_and_robots_1"
+_YAUAA = "contexts_nl_basjes_yauaa_context_1"
+
+
+def _open(value: bytes, headers: Headers, options: Any) -> Parts:
+    if value[:1] in (b"{", b"["):
+        found = json_value(value)
+        return parts_of(found, "") if type(found) is list else Parts((an_object(found),))
+    return Parts((_line(value),))
+
+
+def _line(value: bytes) -> dict[str, Any]:
+    """The columns of a line that are used and not empty."""
+    cells = value.rstrip(b"\r\n").decode(errors="replace").split("\t", COLUMNS)
+    if len(cells) != COLUMNS:
+        raise Refused(
+            Reason.BAD_FIELD, f"value: got a line of {len(cells)} columns, expected JSON or {COLUMNS} columns with tabs between them"
+        )
+    found: dict[str, Any] = {name: cell for name, place in PLACES.items() if (cell := cells[place])}
+    contexts = found.pop("derived_contexts", "")
+    found["robot"] = any(mark in contexts for mark in _ROBOT)
+    if "unstruct_event" in found:
+        found["unstruct_event"] = at(json_object(found["unstruct_event"].encode(errors="replace"), "unstruct_event"), "data", "data")
+    return found
+
+
+def _read(item: Any, shared: Any, options: Mapping[str, Any]) -> Found:
+    event = an_object(item)
+    get = event.get
+    kind = of_types("event", get("event"), EVENT_TYPES, PASSED_OVER)
+    if type(kind) is Skip:
+        return kind
+    user = text(get("user_id"))
+    found = told(
+        kind=kind,
+        id=needed("event_id", get("event_id"), "the event's id"),
+        time=utc("derived_tstamp", get("derived_tstamp") or get("collector_tstamp")),
+        email=email_in(user),
+        user_id=user,
+        anonymous_id=text(get("domain_userid")) or text(get("network_userid")),
+        session_id=text(get("domain_sessionid")),
+        url=get("page_url"),
+        user_agent=get("useragent"),
+        machine=True if _robot(event) else None,
+    )
+    if kind == "web_visit":
+        return found | told(title=get("page_title"), referrer=get("page_referrer"))
+    return found | _activity(event, options)
+
+
+def _activity(event: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Name and properties; a form that was sent is a form fill."""
+    get = event.get
+    if get("event") == "struct":
+        properties = told(category=get("se_category"), label=get("se_label"), property=get("se_property"), value=get("se_value"))
+        return {"name": needed("se_action", get("se_action"), "what was done"), "properties": properties}
+    if get("event") == "transaction":
+        return {"name": "transaction", "properties": told(order=get("tr_orderid"), total=get("tr_total"))}
+    name = needed("event_name", get("event_name"), "the name of the event's schema")
+    data = get("unstruct_event")
+    if data is None:
+        data = next((value for key, value in event.items() if key[:15] == "unstruct_event_"), None)
+    if name == SUBMIT_FORM:
+        data = inner({"data": data}, "data")
+        elements = {key: at(one, "value") for one in listed(data.get("elements")) if (key := text(at(one, "name"))) is not None}
+        form = text(data.get("formId")) or "form"
+        address = elements.get(options.get("email_field", "email"))
+        return {"kind": "form_fill", "form": form, "fields": elements} | told(email=email_in(address))
+    return {"name": name, "properties": data}
+
+
+def _robot(event: dict[str, Any]) -> bool:
+    if event.get("robot") is True:
+        return True
+    if any(at(one, "spiderOrRobot") is True for one in listed(event.get(_IAB))):
+        return True
+    return any((text(at(one, "deviceClass")) or "").startswith("Robot") for one in listed(event.get(_YAUAA)))
+
+
+SNOWPLOW = Adapter(
+    name="snowplow",
+    title="Snowplow (enriched)",
+    pages=(
+        "https://docs.snowplow.io/docs/fundamentals/canonical-event/",
+        "https://docs.snowplow.io/docs/destinations/analytics-sdk/",
+    ),
+    takes="one line of enriched TSV, or the analytics SDK's JSON (one object or a list)",
+    kinds=("web_visit", "activity", "form_fill"),
+    identity="a `user_id` that is an address, or the form element `email`; `user_id` is the user id, `domain_userid` (else "
+    "`network_userid`) the visitor",
+    event_id="`event_id`",
+    time="`derived_tstamp`, else `collector_tstamp`: UTC; in TSV it doesn't say so",
+    machine="the enrichments' contexts: IAB `spiderOrRobot`, YAUAA `deviceClass` `Robot...`; `useragent` is kept as `user_agent`",
+    ignored="`page_ping transaction_item`; all columns that are not named here",
+    notes="`page_view` is a web visit, `struct` an activity named by `se_action`, `unstruct` one named by `event_name` with its data "
+    "as `properties`, `submit_form` a form fill.",
+    options=(Option("email_field", "text", "The element of forms that holds the email address; by default `email`.", "work_email"),),
+    open=_open,
+    read=_read,
+)

@@ -1,0 +1,68 @@
+"""Typeform's webhook: one response to one form.
+
+Field names from https://www.typeform.com/developers/webhooks/example-payload/ (`event_type form_response.form_id .token .submitted_at
+.answers .hidden`, an answer's `type`, and `field.ref`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mqlstream.ingest.adapters.base import Adapter, Found, Skip, an_object, open_object
+from mqlstream.ingest.adapters.values import at, inner, listed, needed, of_types, text, told
+
+EVENT_TYPES = {"form_response": "form_fill"}
+PASSED_OVER = {"form_response_partial": "not sent yet"}
+ANSWERS = {"choice": ("label", "other"), "choices": ("labels",), "payment": ("success",)}  # answers that are objects, and what of them
+
+
+def _read(item: Any, shared: Any, options: Any) -> Found:
+    hook = an_object(item)
+    kind = of_types("event_type", hook.get("event_type"), EVENT_TYPES, PASSED_OVER)
+    if type(kind) is Skip:
+        return kind
+    response = an_object(hook.get("form_response"), "form_response")
+    hidden = inner(response, "hidden")
+    fields: dict[str, Any] = {}
+    email = hidden.get("email")
+    for answer in listed(response.get("answers")):
+        answer_type = at(answer, "type")
+        if type(answer_type) is not str:
+            continue
+        value = answer.get(answer_type)
+        if type(value) is dict:
+            value = next((value[name] for name in ANSWERS.get(answer_type, ()) if value.get(name) is not None), None)
+        name = text(at(answer, "field", "ref")) or text(at(answer, "field", "id"))
+        if name is not None:
+            fields[name] = value
+        if answer_type == "email" and type(value) is str:
+            email = value
+    return told(
+        kind=kind,
+        id=needed("form_response.token", response.get("token"), "the response's id"),
+        time=response.get("submitted_at"),
+        email=email,
+        user_id=text(hidden.get("user_id")),
+        form=needed("form_response.form_id", response.get("form_id"), "the form's id"),
+        fields=fields,
+        title=text(at(response, "definition", "title")),
+        hidden=hidden or None,
+    )
+
+
+TYPEFORM = Adapter(
+    name="typeform",
+    title="Typeform",
+    pages=("https://www.typeform.com/developers/webhooks/example-payload/",),
+    takes="one webhook (`form_response`), or a list of them",
+    kinds=("form_fill",),
+    identity="the last answer of type `email`, else `hidden.email`; `hidden.user_id` is the user id",
+    event_id="`form_response.token` (the same for a delivery that is repeated; `event_id` is not)",
+    time="`form_response.submitted_at`: RFC 3339",
+    machine="none",
+    ignored="`form_response_partial`; `calculated`, `variables`, `outcome`",
+    notes="`form` is the form's id; `fields` maps each field's `ref` (its `id`, where it has none) to the answer: the label of a "
+    "choice, a list of labels of several.",
+    open=open_object,
+    read=_read,
+)

@@ -1,0 +1,132 @@
+"""Zoom webinars: webhooks as they happen, and the participants' report afterwards.
+
+Field names from https://developers.zoom.us/docs/api/webinars/events/ (`webinar.registration_created`, `webinar.participant_joined`,
+`webinar.participant_left`: `event event_ts payload.object.uuid .id .topic .registrant .participant`) and
+https://developers.zoom.us/docs/api/rest/reference/zoom-api/methods/#operation/reportWebinarParticipants (`participants: join_time
+leave_time user_email registrant_id duration`).
+
+A webhook tells of one joining or one leaving, and this program keeps nothing between two records: so each joining is an `attended`
+without seconds, and rules count one a webinar by a limit. Whoever leaves and comes back stands in the report once for each stay; a report
+is one record, so here the stays are summed, and each person is one `attended` with seconds. Bring webhooks or the report, not both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mqlstream.ingest.adapters.attendance import watched
+from mqlstream.ingest.adapters.base import Adapter, Found, Headers, Option, Parts, Skip, an_object, json_object, parts_of
+from mqlstream.ingest.adapters.values import at, beside, composed, inner, listed, needed, of_types, split_name, text, told
+from mqlstream.ingest.fields import missing
+
+EVENT_TYPES = {
+    "webinar.registration_created": "registered",
+    "webinar.participant_joined": "attended",
+    "webinar.participant_left": "left",
+}
+PASSED_OVER = {
+    "endpoint.url_validation": "a handshake of Zoom",
+    "webinar.created": "not about a person",
+    "webinar.updated": "not about a person",
+    "webinar.deleted": "not about a person",
+    "webinar.started": "not about a person",
+    "webinar.ended": "not about a person",
+    "webinar.alert": "not about a person",
+    "webinar.registration_approved": "follows a registration",
+    "webinar.registration_denied": "takes a registration back, which no action says",
+    "webinar.registration_cancelled": "takes a registration back, which no action says",
+}
+ATTRIBUTES = {
+    "job_title": "title",
+    "org": "company",
+    "no_of_employees": "company_size",
+    "industry": "industry",
+    "country": "country",
+    "phone": "phone",
+}
+
+
+def _open(value: bytes, headers: Headers, options: Mapping[str, Any]) -> Parts:
+    found = json_object(value)
+    if "participants" not in found:
+        return Parts((found,))
+    # The rows of a person belong together; the order is that of their first rows.
+    people: dict[str, list[Any]] = {}
+    for number, row in enumerate(parts_of(found["participants"], "participants").items):
+        who = text(at(row, "user_email")) or text(at(row, "registrant_id")) or text(at(row, "id")) or f"row {number}"
+        people.setdefault(who.lower(), []).append(row)
+    webinar = text(found.get("webinar_uuid")) or text(found.get("uuid")) or text(found.get("webinar_id")) or text(found.get("id"))
+    return Parts(list(people.items()), "participants by person", webinar or options.get("webinar") or "")
+
+
+def _read(item: Any, shared: Any, options: Mapping[str, Any]) -> Found | list[Found]:
+    if type(item) is tuple:
+        who, rows = item
+        return _reported(who, rows, shared)
+    hook = an_object(item)
+    action = of_types("event", hook.get("event"), EVENT_TYPES, PASSED_OVER)
+    if type(action) is Skip:
+        return action
+    webinar = inner(hook, "payload", "object")
+    name = text(webinar.get("id")) or needed("payload.object.uuid", webinar.get("uuid"), "the webinar's id")
+    person = inner(webinar, "registrant" if action == "registered" else "participant")
+    when = {"registered": hook.get("event_ts"), "attended": person.get("join_time"), "left": person.get("leave_time")}[action]
+    email = person.get("email")
+    who = text(person.get("registrant_id")) or text(person.get("id")) or text(email) or text(person.get("user_id"))
+    event_id = composed(text(webinar.get("uuid")) or name, who, action, text(when) if action != "registered" else None)
+    found = told(
+        kind="webinar_attendance", id=event_id, time=when, email=email or None, webinar=name, action=action, topic=webinar.get("topic")
+    )
+    if action != "registered":
+        return found
+    attributes = split_name(person.get("first_name"), person.get("last_name"))
+    attributes |= {to: person[at_zoom] for at_zoom, to in ATTRIBUTES.items() if person.get(at_zoom)}
+    return [found, told(kind="profile", id=beside(event_id, "profile"), time=when, email=email, attributes=attributes)]
+
+
+def _reported(who: str, rows: list[Any], webinar: str) -> Found:
+    """One person of a report, whose stays are its rows."""
+    if not webinar:
+        raise missing("webinar_id", "the webinar's id beside the participants, or the option `webinar`")
+    stays = [(row.get("join_time"), row.get("leave_time")) for row in map(an_object, rows) if row.get("status") != "in_waiting_room"]
+    there = watched(stays)
+    if there is None:
+        return Skip("was in the waiting room only", "webinar_attendance")
+    email = next((text(row.get("user_email")) for row in rows if text(row.get("user_email"))), None)
+    return told(
+        kind="webinar_attendance",
+        id=composed(webinar, who, "attended", there.first_ms),
+        time=there.first_ms,
+        email=email,
+        webinar=webinar,
+        action="attended",
+        attended_seconds=there.seconds,
+        stays=len(listed(rows)),
+    )
+
+
+ZOOM = Adapter(
+    name="zoom",
+    title="Zoom webinars",
+    pages=(
+        "https://developers.zoom.us/docs/api/webinars/events/",
+        "https://developers.zoom.us/docs/api/rest/reference/zoom-api/methods/#operation/reportWebinarParticipants",
+    ),
+    takes="one webhook, or a report of a webinar's participants (`participants`, with `webinar_id` put beside it)",
+    kinds=("webinar_attendance", "profile"),
+    identity="`payload.object.registrant.email`, `payload.object.participant.email`, `user_email` of a report (empty for guests who "
+    "did not register)",
+    event_id="none of its own: composed of the webinar's `uuid`, `registrant_id`, `id` or email of the person, action, and the time "
+    "of joining or leaving",
+    time="`event_ts` (epoch milliseconds) of a registration, `join_time`, `leave_time`: RFC 3339",
+    machine="none",
+    ignored="events of the webinar itself, approvals, denials and cancellations of registrations, the handshake `endpoint.url_validation`",
+    notes="A webhook tells of one joining or leaving, without the time between: each joining is an `attended` without seconds (limit "
+    "rules to one a webinar). A report lists every stay: a person's stays are summed, overlapping ones once, into one "
+    "`attended` with `attended_seconds`. Join the pages of a report into one record first, or a person on two pages attends "
+    "twice. Bring webhooks or the report of a webinar, not both.",
+    options=(Option("webinar", "text", "The webinar of reports that name none.", "spring-launch"),),
+    open=_open,
+    read=_read,
+)
