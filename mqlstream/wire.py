@@ -37,6 +37,8 @@ class Frontier(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 _BROADCASTS: dict[bytes, msgspec.json.Decoder[Frontier]] = {_BROADCAST + b"frontier": msgspec.json.Decoder(Frontier)}
 _KEYS = {Frontier: _BROADCAST + b"frontier"}
+BROADCASTS = frozenset(_BROADCASTS)
+"""The keys of all broadcasts."""
 _encode_broadcast = msgspec.json.Encoder().encode
 
 

@@ -60,7 +60,7 @@ def catch_up(program: Program, lead: Lead, until_ms: int) -> list[Output]:
     """Review the lead at every moment from the first unreviewed one to before ``until_ms``; what that sets off, in order."""
     state = lead.state
     begin, ahead, seq, tallies = state.unreviewed, state.as_of, state.seq, lead.tallies
-    if begin == NEVER or begin >= until_ms:
+    if begin == NEVER or (begin >= until_ms and not (program.has_timers and NEVER < state.due < until_ms)):
         return []
     moments = _moments(lead, begin)
     if _renumber(program, lead, begin):

@@ -22,11 +22,14 @@ from mqlstream.core.tally import Tally
 from mqlstream.core.timers import fire
 from mqlstream.engine.interfaces import Effects, Output, Record
 from mqlstream.handoff import cloudevents
+from mqlstream.stages.catching_up import CatchingUp
 from mqlstream.stages.dead_letter import dead_letter
 from mqlstream.stages.lookup import Question, answer
+from mqlstream.stages.watermark import CHANGELOG_KEY as FRONTIERS_KEY
 from mqlstream.topics import Topics
 
 _FIRED_AT_ONCE = 500  # timers, when no record waits behind them: the worker has other tasks too
+_REVIEWED_AT_ONCE = 500  # leads whose reviews have waited, for the same reason
 LAYOUT_KEY = b"\x00layout/"  # + number: which fields the ledgers of that number keep
 
 
@@ -81,6 +84,7 @@ class ScoreProcessor:
         self._stage = stage
         self._program = stage.program
         self._table = LeadTable(stage.program)
+        self._catching_up = CatchingUp(stage.program, self._table)
         self._settled = False
         self._clock_ms = 0  # the highest record timestamp read, wall time once caught up
 
@@ -90,13 +94,21 @@ class ScoreProcessor:
                 paths = orjson.loads(value)
                 self._table.layouts[int(key.removeprefix(LAYOUT_KEY))] = Layout(tuple(tuple(kind) for kind in paths))
             return
-        self._table.load(key.decode(), value)
+        if key == FRONTIERS_KEY:
+            self._catching_up.restore(value)
+            return
+        lead_id = key.decode()
+        self._table.load(lead_id, value)
+        self._catching_up.load(lead_id, value)
 
     def process(self, records: Sequence[Record], wall_ms: int | None) -> Effects:
         effects = Effects(note=_Note(caught_up=wall_ms is not None))
         if not self._settled:
             self._settle(effects)
         self._apply(records, effects)
+        if wall_ms is not None:
+            self._catching_up.wait(wall_ms)
+        self._make_up(effects)
         self._tick(self._clock_ms, effects)
         self._tick(wall_ms or 0, effects, _FIRED_AT_ONCE)
         changes = self._table.packed_changes()
@@ -109,7 +121,7 @@ class ScoreProcessor:
         return effects
 
     def due_ms(self) -> int | None:
-        return self._table.next_due()
+        return self._catching_up.due_ms(self._table.next_due())
 
     def answer(self, question: Question) -> bytes | None:
         """What is asked of a lead; see `mqlstream.stages.lookup`."""
@@ -141,22 +153,35 @@ class ScoreProcessor:
         runs: defaultdict[bytes | None, list[Record]] = defaultdict(list)
         for record in records:
             runs[record.key].append(record)
-        note, outputs = effects.note, effects.outputs
+        told = [record for key in wire.BROADCASTS for record in runs.pop(key, ())]
+        effects.changelog += self._catching_up.begin(told, lambda record, error: self._reject(record, Reason.BAD_RECORD, error, effects))
         for run in runs.values():
-            before = len(outputs), len(note.scored), len(note.others), len(note.handoffs)
-            try:
-                self._run(run, effects)
-            except Exception:
+            if self._attempt(run, effects) is not None:
                 # One event is more than the program can take. The lead may be half changed: all again, event by event.
-                for done, length in zip((outputs, note.scored, note.others, note.handoffs), before, strict=True):
-                    del done[length:]
                 self._carefully(run, effects)
+        if told:
+            records = [record for run in runs.values() for record in run]  # the time of a broadcast is no event's
         if records:
             self._clock_ms = max(self._clock_ms, max([record.timestamp for record in records]))
+
+    def _attempt(self, run: Sequence[Record], effects: Effects) -> Exception | None:
+        """Apply events of one lead; when that fails ``effects`` are as before, but the lead may not be."""
+        note: _Note = effects.note
+        lists: tuple[list[Any], ...] = (effects.outputs, note.scored, note.others, note.handoffs)
+        before = [len(each) for each in lists]
+        try:
+            self._run(run, effects)
+        except Exception as error:
+            for each, length in zip(lists, before, strict=True):
+                del each[length:]
+            return error
+        return None
 
     def _run(self, run: Sequence[Record], effects: Effects) -> None:
         """Apply events of one lead."""
         program, decode, note = self._program, wire.decode, effects.note
+        waits = not self._catching_up.idle
+        before_ms: int | None = None
         lead: Lead | None = None
         for record in run:
             try:
@@ -171,9 +196,12 @@ class ScoreProcessor:
                 lead = self._table.open(event.lead)
             state = lead.state
             due = state.due
-            while NEVER < state.due <= record.timestamp:
+            if waits:
+                before_ms, made_up = self._catching_up.arrive(lead, record.offset)
+                self._hand_off(made_up, None, effects)
+            while before_ms is None and NEVER < state.due <= record.timestamp:
                 self._hand_off(fire(program, lead), None, effects)
-            outcome, outputs = step(program, lead, event)
+            outcome, outputs = step(program, lead, event, before_ms)
             if outcome is SCORED:
                 note.scored.append(event.kind)
             else:
@@ -182,6 +210,8 @@ class ScoreProcessor:
                 self._hand_off(outputs, record, effects)
             if state.due != due:
                 self._table.schedule(lead)
+        if waits and lead is not None:
+            self._settle_reviews(lead, effects)
 
     def _carefully(self, run: Sequence[Record], effects: Effects) -> None:
         """The same, keeping a way back from each event: one that fails alone becomes a dead letter, and was never applied."""
@@ -189,23 +219,36 @@ class ScoreProcessor:
         safe: bytes | None = None
         for record in run:
             self._table.reopen(lead_id, safe)
-            try:
-                self._run([record], effects)
+            error = self._attempt([record], effects)
+            if error is None:
                 safe = self._table.pack(self._table.open(lead_id))
-            except Exception as error:
+            else:
                 self._reject(record, Reason.FAILED, f"{type(error).__name__} while scoring; the event was not applied", effects)
         self._table.reopen(lead_id, safe)
+
+    def _make_up(self, effects: Effects) -> None:
+        """Review some of the leads that have waited until all older events were there."""
+        for lead in self._catching_up.ready(_REVIEWED_AT_ONCE):
+            self._settle_reviews(lead, effects)
+
+    def _settle_reviews(self, lead: Lead, effects: Effects) -> None:
+        due = lead.state.due
+        self._hand_off(self._catching_up.settle(lead), None, effects)
+        if lead.state.due != due:
+            self._table.schedule(lead)
 
     def _tick(self, time_ms: int, effects: Effects, most: int | None = None) -> None:
         """Move the clock on, and let the timers fire that are due by then: all of them, or a number at a time."""
         self._clock_ms = max(self._clock_ms, time_ms)
+        clock_ms = min(self._clock_ms, self._catching_up.until_ms - 1)
         due = self._table.next_due()
         fired = 0
-        while due is not None and due <= self._clock_ms and (most is None or fired < most):
+        while due is not None and due <= clock_ms and (most is None or fired < most):
             fired += 1
-            lead = self._table.pop_due(self._clock_ms)
+            lead = self._table.pop_due(clock_ms)
             if lead is not None:
-                self._hand_off(fire(self._program, lead), None, effects)
+                waits = lead.state.unreviewed != NEVER
+                self._hand_off(self._catching_up.settle(lead) if waits else fire(self._program, lead), None, effects)
                 self._table.schedule(lead)
             due = self._table.next_due()
 

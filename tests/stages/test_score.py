@@ -114,8 +114,8 @@ def test_a_record_that_cannot_be_read_goes_aside_and_its_neighbours_count() -> N
 
 
 def test_an_event_that_is_too_much_for_the_program_goes_aside_and_leaves_its_lead_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fragile(program: Any, lead: Any, read: Event) -> Any:
-        result = step_module.step(program, lead, read)
+    def fragile(program: Any, lead: Any, read: Event, before_ms: int | None = None) -> Any:
+        result = step_module.step(program, lead, read, before_ms)
         if read.id == "poison":
             raise ZeroDivisionError  # after the lead was changed
         return result

@@ -1,0 +1,115 @@
+"""Reviews that wait while ingest tasks catch up: up to when they can be made, and of which leads.
+
+How a lead is reviewed is `mqlstream.core.deferral`'s. What happens is a function of the log alone, however it is cut into
+batches: a lead's waiting moments are reviewed up to where the log was when its next event stands there, or earlier.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from heapq import heappop, heappush
+
+from mqlstream import wire
+from mqlstream.core.deferral import catch_up
+from mqlstream.core.lead import NEVER, Lead
+from mqlstream.core.outputs import Output
+from mqlstream.core.packing import unreviewed_of
+from mqlstream.core.plan import Program
+from mqlstream.core.table import LeadTable
+from mqlstream.engine.interfaces import Record
+from mqlstream.stages.watermark import CHANGELOG_KEY, Watermark
+
+_END = 2**62  # after any event
+
+
+class CatchingUp:
+    """What one score task puts off. While nothing is, `idle` says so, and the task need not ask further."""
+
+    def __init__(self, program: Program, table: LeadTable) -> None:
+        self._program = program
+        self._table = table
+        self._watermark = Watermark()
+        self._waiting: dict[str, int] = {}  # lead id -> its earliest unreviewed moment
+        self._heap: list[tuple[int, str]] = []  # the same by moment; what is no longer so is passed over
+        self._course: list[tuple[int, int | None]] = []  # in the batch: (offset, `Watermark.before_ms` from there on)
+
+    def restore(self, value: bytes | None) -> None:
+        """Take the changelog's record of the frontiers."""
+        self._watermark.restore(value)
+
+    def load(self, lead_id: str, record: bytes | None) -> None:
+        """Take a lead's record from the changelog."""
+        self._note(lead_id, NEVER if record is None else unreviewed_of(record))
+
+    def begin(self, broadcasts: Sequence[Record], reject: Callable[[Record, str], None]) -> list[tuple[bytes, bytes | None]]:
+        """Hear the broadcasts of a batch; returns the changelog's records of that."""
+        self._course = [(-1, self._watermark.before_ms)]
+        for record in broadcasts:
+            try:
+                frontier = wire.heard(record.key, record.value)
+            except wire.WireError as error:
+                reject(record, str(error))
+                continue
+            if frontier is not None:
+                self._watermark.hear(frontier)
+                self._course.append((record.offset, self._watermark.before_ms))
+        return [(CHANGELOG_KEY, self._watermark.packed())] if len(self._course) > 1 else []
+
+    @property
+    def idle(self) -> bool:
+        """Whether all events of the batch are reviewed as they come."""
+        return not self._waiting and all(before_ms is None for _, before_ms in self._course)
+
+    def arrive(self, lead: Lead, offset: int) -> tuple[int | None, list[Output]]:
+        """Before the event at an offset is applied: up to when all were there (see `step`), and what is made up for by then."""
+        before_ms = self._course[bisect_right(self._course, offset, key=_offset) - 1][1]
+        return before_ms, catch_up(self._program, lead, _END if before_ms is None else before_ms)
+
+    def settle(self, lead: Lead) -> list[Output]:
+        """After the batch's events of a lead: review it as far as can be, and remember what is left."""
+        outputs = catch_up(self._program, lead, self.until_ms)
+        self._note(lead.id, lead.state.unreviewed)
+        return outputs
+
+    def ready(self, most: int) -> Iterator[Lead]:
+        """Leads to `settle` without an event, those that wait longest first."""
+        for _ in range(most):
+            first = self._first()
+            if first is None or first >= self.until_ms:
+                return
+            yield self._table.open(heappop(self._heap)[1])
+
+    @property
+    def until_ms(self) -> int:
+        """Up to when leads can be reviewed, and timers fire."""
+        return _END if self._watermark.before_ms is None else self._watermark.before_ms
+
+    def wait(self, wall_ms: int) -> None:
+        """All has been read: do not wait for ever for tasks that are silent."""
+        self._watermark.wait(wall_ms)
+
+    def due_ms(self, timer_ms: int | None) -> int | None:
+        """When there is something to do without a record; ``timer_ms`` is the next timer of a lead."""
+        first = self._first()
+        if first is not None and first < self.until_ms:
+            return 0
+        moments = [timer_ms if timer_ms is not None and timer_ms < self.until_ms else None, self._watermark.due_ms()]
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    def _first(self) -> int | None:
+        heap, waiting = self._heap, self._waiting
+        while heap and waiting.get(heap[0][1]) != heap[0][0]:
+            heappop(heap)
+        return heap[0][0] if heap else None
+
+    def _note(self, lead_id: str, moment: int) -> None:
+        if moment == NEVER:
+            self._waiting.pop(lead_id, None)
+        elif self._waiting.get(lead_id) != moment:
+            self._waiting[lead_id] = moment
+            heappush(self._heap, (moment, lead_id))
+
+
+def _offset(at: tuple[int, int | None]) -> int:
+    return at[0]
