@@ -17,7 +17,7 @@ from mqlstream.core.outcome import Reason
 from mqlstream.ingest.adapters.base import Adapter, Found, Headers, Option, Parts, Skip, an_object, json_object, json_value, parts_of
 from mqlstream.ingest.adapters.mapping import FIELDS, Field, checked_kind, fields_of, mapped
 from mqlstream.ingest.adapters.values import email_in, needed
-from mqlstream.ingest.fields import Refused
+from mqlstream.ingest.fields import Refused, shown
 
 ATTRIBUTES = ("id", "source", "type", "subject", "time", "specversion", "datacontenttype")
 
@@ -53,7 +53,7 @@ def _read(item: Any, shared: Any, plan: _Plan) -> Found:
     found = dict(data) if plan.fields is None else mapped(data, plan.fields)
     kind = plan.types.get(event_type, found.get("kind"))
     if kind is None:
-        return Skip(f"{event_type}: neither in `types` nor does its data name a kind")
+        return Skip(f"{shown(event_type)}: neither in `types` nor does its data name a kind")
     found["kind"] = kind
     # The data's own fields win, but for what makes an event the same event: that is said by the attributes.
     found["id"] = needed("id", event.get("id"), "the CloudEvents attribute")

@@ -65,7 +65,7 @@ def _hook(payload: dict[str, Any]) -> Found | list[Found]:
     webinar = needed("webinarKey", payload.get("webinarKey"), "the webinar's key")
     who = needed("registrantKey", payload.get("registrantKey"), "the registrant's key")
     time = payload.get("timestamp")
-    event_id = composed(webinar, who, action, None if action == "registered" else time)
+    event_id = composed(webinar, who, action, *([] if action == "registered" else [time]))
     found = _attendance(payload, webinar, event_id, time, action, None)
     names = split_name(payload.get("firstName"), payload.get("lastName"))
     if action != "registered" or not names or not payload.get("email"):
@@ -77,8 +77,8 @@ GOTOWEBINAR = Adapter(
     name="gotowebinar",
     title="GoTo Webinar",
     pages=("https://developer.goto.com/GoToWebinarV2/", "https://developer.goto.com/guides/GoToWebinar/07_HOW_WebHooksOverview/"),
-    takes="the list of a session's attendees, "
-    '`{"attendees": [...]}` with `sessionKey`, `webinarKey` and `endTime` beside it, one attendee, or a webhook',
+    takes='the attendees of a session, `{"attendees": [...]}` with `sessionKey`, `webinarKey` and `endTime` beside it, one attendee, '
+    "or a webhook",
     kinds=("webinar_attendance", "profile"),
     identity="`email`; webhooks that carry none name no lead",
     event_id="none of its own: composed of `sessionKey` (webhooks: `webinarKey`), `registrantKey` and action; a joining's time as well",

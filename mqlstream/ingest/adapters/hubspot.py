@@ -12,7 +12,7 @@ from typing import Any
 
 from mqlstream.ingest.adapters.base import Adapter, Found, Headers, Option, Parts, Skip, an_object, json_value, parts_of
 from mqlstream.ingest.adapters.values import at, composed, listed, needed, of_types, text, told
-from mqlstream.ingest.fields import missing
+from mqlstream.ingest.fields import missing, shown
 
 EVENT_TYPES = {"contact.propertyChange": "profile", "object.propertyChange": "profile"}
 PASSED_OVER = {
@@ -47,7 +47,7 @@ def _read(item: Any, shared: Any, options: Mapping[str, Any]) -> Found:
         return _submission(payload, shared, options)
     subscription = payload.get("subscriptionType")
     if type(subscription) is str and subscription.partition(".")[0] in OTHER_OBJECTS:
-        return Skip(f"{subscription[:60]}: not about a contact")
+        return Skip(f"{shown(subscription)}: not about a contact")
     kind = of_types("subscriptionType", subscription, EVENT_TYPES, PASSED_OVER)
     if type(kind) is Skip:
         return kind

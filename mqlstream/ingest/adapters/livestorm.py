@@ -14,7 +14,7 @@ from typing import Any
 
 from mqlstream.ingest.adapters.base import Adapter, Found, Headers, Parts, Skip, an_object, json_object, parts_of
 from mqlstream.ingest.adapters.values import at, composed, inner, listed, of_types, seconds_ms, split_name, text, told
-from mqlstream.ingest.fields import missing
+from mqlstream.ingest.fields import missing, shown
 
 EVENT_TYPES = {
     "people.registered": "registered",
@@ -56,7 +56,7 @@ def _read(item: Any, shared: Any, options: Any) -> Found | list[Found]:
         if type(named) is Skip:
             return named
     if person.get("type") != "people":
-        return Skip(f"type {(text(person.get('type')) or 'missing')[:40]}: not about a person")
+        return Skip(f"type {shown(person.get('type'))}: not about a person")
     attributes = inner(person, "attributes")
     detail = attributes.get("registrant_detail")
     if type(detail) is not dict:

@@ -12,6 +12,7 @@ from typing import Any
 
 from mqlstream.ingest.adapters.base import Adapter, Found, Headers, Option, Parts, Skip, an_object, json_object, json_value, parts_of
 from mqlstream.ingest.adapters.values import at, composed, email_in, inner, needed, text, told, utc
+from mqlstream.ingest.fields import shown
 
 EVENT_TYPES = {"$pageview": "web_visit", "$screen": "activity", "$identify": "profile", "$set": "profile", "$create_alias": "profile"}
 PASSED_OVER = "an event of PostHog's own"  # all other names that begin with a dollar
@@ -32,7 +33,7 @@ def _read(item: Any, shared: Any, options: Mapping[str, Any]) -> Found:
     name = needed("event", event.get("event"), "the event's name")
     kind = EVENT_TYPES.get(name) or (None if name[:1] == "$" else "activity")
     if kind is None:
-        return Skip(f"{name[:60]}: {PASSED_OVER}")
+        return Skip(f"{shown(name)}: {PASSED_OVER}")
     properties = event.get("properties")
     if type(properties) is str:  # exports to Kafka write them as a text of JSON
         properties = json_object(properties.encode(errors="replace"), "properties")

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from mqlstream.ingest.adapters.base import Adapter, Found, Skip, an_object, open_object
 from mqlstream.ingest.adapters.values import composed, of_types, text, told
+from mqlstream.ingest.fields import shown
 
 
 class _Type(NamedTuple):
@@ -44,7 +45,7 @@ def _read(item: Any, shared: Any, options: Any) -> Found:
         bounce = text(get("Type")) or ""
         action = "bounce" if bounce in FINAL_BOUNCES else OTHER_BOUNCES.get(bounce, "")
         if not action:
-            return Skip(f"bounce of type {bounce[:50]}: passes by itself", "email_click")
+            return Skip(f"bounce of type {shown(bounce)}: passes by itself", "email_click")
     if action == "unsubscribe" and found.time == "ChangedAt":
         if get("SuppressSending") is not True:
             return Skip("a subscription was taken up again, which no action says", "email_click")

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from mqlstream.core.outcome import Reason
 from mqlstream.ingest.adapters.base import Adapter, Found, Headers, Parts, Skip, an_object, json_object, json_value, parts_of
 from mqlstream.ingest.adapters.values import at, composed, inner, listed, needed, of_types, text, told
+from mqlstream.ingest.fields import shown
 
 
 class _Type(NamedTuple):
@@ -56,7 +57,7 @@ def _read(item: Any, shared: Any, options: Any) -> Found | list[Found]:
         return found
     detail = inner(event, found.detail)
     if found.action == "bounce" and detail.get("bounceType") != "Permanent":
-        return Skip(f"bounce of type {(text(detail.get('bounceType')) or '')[:50]}: passes by itself", "email_click")
+        return Skip(f"bounce of type {shown(detail.get('bounceType'))}: passes by itself", "email_click")
     if found.action == "unsubscribe" and at(detail, "newTopicPreferences", "unsubscribeAll") is not True:
         return Skip("subscription: changes topics, not all of them", "email_click")
     to = _recipients(event, detail, found)

@@ -56,14 +56,15 @@ def _open(value: bytes, headers: Headers, options: Mapping[str, Any]) -> Parts:
     for number, row in enumerate(parts_of(found["participants"], "participants").items):
         who = text(at(row, "user_email")) or text(at(row, "registrant_id")) or text(at(row, "id")) or f"row {number}"
         people.setdefault(who.lower(), []).append(row)
-    webinar = text(found.get("webinar_uuid")) or text(found.get("uuid")) or text(found.get("webinar_id")) or text(found.get("id"))
-    return Parts(list(people.items()), "participants by person", webinar or options.get("webinar") or "")
+    webinar = text(found.get("webinar_id")) or text(found.get("id")) or options.get("webinar")
+    webinar_uuid = text(found.get("webinar_uuid")) or text(found.get("uuid")) or webinar
+    return Parts(list(people.items()), "participants by person", (webinar or webinar_uuid, webinar_uuid))
 
 
 def _read(item: Any, shared: Any, options: Mapping[str, Any]) -> Found | list[Found]:
     if type(item) is tuple:
         who, rows = item
-        return _reported(who, rows, shared)
+        return _reported(who, rows, *shared)
     hook = an_object(item)
     action = of_types("event", hook.get("event"), EVENT_TYPES, PASSED_OVER)
     if type(action) is Skip:
@@ -74,7 +75,8 @@ def _read(item: Any, shared: Any, options: Mapping[str, Any]) -> Found | list[Fo
     when = {"registered": hook.get("event_ts"), "attended": person.get("join_time"), "left": person.get("leave_time")}[action]
     email = person.get("email")
     who = text(person.get("registrant_id")) or text(person.get("id")) or text(email) or text(person.get("user_id"))
-    event_id = composed(text(webinar.get("uuid")) or name, who, action, text(when) if action != "registered" else None)
+    # Somebody registers once and may come more than once.
+    event_id = composed(text(webinar.get("uuid")) or name, who, action, *([] if action == "registered" else [text(when)]))
     found = told(
         kind="webinar_attendance", id=event_id, time=when, email=email or None, webinar=name, action=action, topic=webinar.get("topic")
     )
@@ -85,9 +87,9 @@ def _read(item: Any, shared: Any, options: Mapping[str, Any]) -> Found | list[Fo
     return [found, told(kind="profile", id=beside(event_id, "profile"), time=when, email=email, attributes=attributes)]
 
 
-def _reported(who: str, rows: list[Any], webinar: str) -> Found:
+def _reported(who: str, rows: list[Any], webinar: str | None, webinar_uuid: str | None) -> Found:
     """One person of a report, whose stays are its rows."""
-    if not webinar:
+    if webinar is None:
         raise missing("webinar_id", "the webinar's id beside the participants, or the option `webinar`")
     stays = [(row.get("join_time"), row.get("leave_time")) for row in map(an_object, rows) if row.get("status") != "in_waiting_room"]
     there = watched(stays)
@@ -96,7 +98,7 @@ def _reported(who: str, rows: list[Any], webinar: str) -> Found:
     email = next((text(row.get("user_email")) for row in rows if text(row.get("user_email"))), None)
     return told(
         kind="webinar_attendance",
-        id=composed(webinar, who, "attended", there.first_ms),
+        id=composed(webinar_uuid, who, "attended", there.first_ms),
         time=there.first_ms,
         email=email,
         webinar=webinar,
@@ -113,7 +115,8 @@ ZOOM = Adapter(
         "https://developers.zoom.us/docs/api/webinars/events/",
         "https://developers.zoom.us/docs/api/rest/reference/zoom-api/methods/#operation/reportWebinarParticipants",
     ),
-    takes="one webhook, or a report of a webinar's participants (`participants`, with `webinar_id` put beside it)",
+    takes="one webhook, or a report of a webinar's participants (`participants`, with `webinar_id` and, if possible, `webinar_uuid` "
+    "put beside it)",
     kinds=("webinar_attendance", "profile"),
     identity="`payload.object.registrant.email`, `payload.object.participant.email`, `user_email` of a report (empty for guests who "
     "did not register)",
