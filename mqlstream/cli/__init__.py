@@ -29,6 +29,7 @@ COMMANDS = {
     "subscribe": "Receive handoffs: print them, or pass each to a program or a webhook.",
     "lead": "Show a lead and explain its score, asked of a running worker.",
     "feedback": "Tell what sales made of a lead.",
+    "insights": "Show the funnel, what became of each rule's MQLs, and how fast sales answers.",
     "config": "Show the effective settings and where each came from.",
 }
 

@@ -98,4 +98,4 @@ def _variables(variables: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
 
 
 def _plain(expression: str) -> str:
-    return expression.replace("$__rate_interval", "1m").replace("$instance", ".*")
+    return expression.replace("$__rate_interval", "1m").replace("$instance", ".*").replace("$definition", ".*")

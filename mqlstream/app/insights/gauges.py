@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mqlstream import metrics
-from mqlstream.app.insights.counting import Book
+from mqlstream.app.insights.counting import EXITS, FUNNEL, Book
 from mqlstream.app.insights.report import speed
 
 _ALL = (
@@ -18,12 +18,6 @@ _ALL = (
     metrics.INSIGHTS_SPEED_COUNT,
     metrics.INSIGHTS_SLA,
 )
-_OF_PREFIX = {
-    "entered": metrics.INSIGHTS_ENTERED,
-    "reached": metrics.INSIGHTS_REACHED,
-    "answer": metrics.INSIGHTS_ANSWERS,
-    "sla": metrics.INSIGHTS_SLA,
-}
 
 
 class Gauges:
@@ -50,12 +44,20 @@ class Gauges:
 
 
 def _show(definition: str, total: Mapping[str, int]) -> None:
+    """Every series that can be, also at 0: a rule that sales never accepts must show as such."""
+    for stage in (*FUNNEL, *EXITS):
+        metrics.INSIGHTS_REACHED.labels(definition, stage).set(total.get(f"reached:{stage}", 0))
     for key, number in total.items():
-        prefix, _, name = key.partition(":")
-        if gauge := _OF_PREFIX.get(prefix):
-            gauge.labels(definition, name).set(number)
-        elif prefix.startswith("rule."):
-            metrics.INSIGHTS_RULE.labels(definition, name, prefix.removeprefix("rule.")).set(number)
+        if key.startswith("entered:"):
+            metrics.INSIGHTS_ENTERED.labels(definition, key.removeprefix("entered:")).set(number)
+        elif key.startswith("rule.mqls:"):
+            rule = key.removeprefix("rule.mqls:")
+            for outcome in ("mqls", "accepted", "rejected", "customers"):
+                metrics.INSIGHTS_RULE.labels(definition, rule, outcome).set(total.get(f"rule.{outcome}:{rule}", 0))
+    for answer in ("accepted", "rejected"):
+        metrics.INSIGHTS_ANSWERS.labels(definition, answer).set(total.get(f"answer:{answer}", 0))
+    for result in ("kept", "breached"):
+        metrics.INSIGHTS_SLA.labels(definition, result).set(total.get(f"sla:{result}", 0))
     waited = speed(total)
     for step in waited["histogram"]:
         metrics.INSIGHTS_SPEED_BUCKET.labels(definition, str(step["le_seconds"])).set(step["count"])

@@ -1,0 +1,99 @@
+"""`mqlstream insights`: what became of handoffs, asked of a worker. What is counted, and how, is `mqlstream.app.insights`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import click
+from yarl import URL
+
+from mqlstream.cli.output import emit, format_option
+from mqlstream.config import load
+from mqlstream.errors import UnreachableError, UsageError
+
+_PATIENCE_S = 10.0
+
+
+@click.command("insights")
+@click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="F", help="Settings file (YAML); variables win over it.")
+@click.option("--url", metavar="URL", help="A worker with the role insights. Default: the one that MQLSTREAM_HTTP_BIND names.")
+@click.option("--definition", metavar="D", help="Only this definition.")
+@click.option("--since", metavar="DAY", help="Handoffs from this day on, such as 2026-11-02 (UTC).")
+@click.option("--until", metavar="DAY", help="Handoffs before this day.")
+@format_option
+def command(config_file: Path | None, url: str | None, definition: str | None, since: str | None, until: str | None, format_: str) -> None:
+    """Show the funnel, what became of each rule's MQLs, how fast sales answers, and whether in time.
+
+    \b
+    Examples:
+      mqlstream insights
+      mqlstream insights --url http://worker:8080 --definition b2b-default --since 2026-11-01 --format json
+    """
+    worker = url or f"http://{load(config_file, os.environ).http_bind}"
+    asked = {name: value for name, value in (("definition", definition), ("since", since), ("until", until)) if value is not None}
+    definitions = asyncio.run(_ask(worker, asked))["definitions"]
+    if format_ != "table":
+        emit(definitions, format_)
+        return
+    for each in definitions:
+        _show(each)
+    if not definitions:
+        click.echo("No handoffs yet.", err=True)
+
+
+async def _ask(worker: str, asked: Mapping[str, str]) -> dict[str, Any]:
+    """The worker's answer. Raises `UnreachableError` when there is none, `UsageError` when the question is refused."""
+    try:
+        page = URL(worker.rstrip("/") + "/v1/insights").with_query(asked)
+        if page.scheme not in ("http", "https") or not page.host:
+            raise ValueError("no http:// or https:// address")
+    except ValueError as error:
+        raise UsageError(f"--url is {worker[:80]!r}: {error}, expected a worker such as http://127.0.0.1:8080") from None
+    try:
+        timeout = aiohttp.ClientTimeout(total=_PATIENCE_S)
+        async with aiohttp.ClientSession(timeout=timeout) as http, http.get(page) as response:
+            if response.status == 404:
+                raise UnreachableError(f"{worker}: no insights there; expected a worker with the role insights")
+            answer: dict[str, Any] = await response.json()
+    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+        raise UnreachableError(f"{worker}: {error or type(error).__name__}; expected a worker with the roles insights and web") from None
+    if response.status == 200:
+        return answer
+    reason = f"{worker}: {answer.get('error', response.status)}"
+    raise UsageError(reason) if response.status == 400 else UnreachableError(reason)
+
+
+def _show(definition: Mapping[str, Any]) -> None:
+    """One definition as tables: how far handoffs came, the rules, and sales' answers."""
+    click.echo(f"{definition['definition']}: handoffs")
+    funnel = definition["funnel"]
+    emit([{"stage": stage, "handoffs": number, "of_all": _percent(number, funnel["mql"])} for stage, number in funnel.items()], "table")
+    click.echo("\nrules, by the handoffs they contributed to")
+    emit([{**line, "acceptance": _ratio(line["acceptance"]), "lift": _ratio(line["lift"])} for line in definition["rules"]], "table")
+    speed, sla = definition["speed_to_lead"], definition["sla"]
+    click.echo(
+        f"\nfirst answer of sales: {speed['count']} handoffs, half within {_duration(speed['p50_seconds'])}, "
+        f"nine of ten within {_duration(speed['p90_seconds'])}; SLA kept {sla['kept']}, breached {sla['breached']}\n"
+    )
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.0f}%" if whole else "-"
+
+
+def _ratio(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _duration(seconds: int | None) -> str:
+    if seconds is None:
+        return "-"
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:g} {unit}"
+    return f"{seconds} s"
