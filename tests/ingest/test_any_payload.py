@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
-import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -39,7 +39,7 @@ MAPPED: dict[str, dict[str, Any]] = {
 SPOILS = st.one_of(
     st.none(),
     st.booleans(),
-    st.integers(-(2**63), 2**64 - 1),
+    st.integers(),
     st.floats(allow_nan=False, allow_infinity=False),
     st.text(max_size=12),
     st.sampled_from(["", "x" * 600, "2026-03-02 09:15:00", "2026-13-40T99:99:99Z", "a@b.example", "\ud7ff\x00\n\t", "-1"]),
@@ -94,7 +94,7 @@ def spoil(value: Any, path: tuple[Any, ...], how: str, by: Any) -> None:
     elif how == "list":
         value[last] = [value[last], by]
     elif how == "text":
-        value[last] = orjson.dumps(value[last]).decode()
+        value[last] = json.dumps(value[last])
     elif isinstance(value, dict):
         value[f"{last}x"] = value.pop(last)
 
@@ -106,8 +106,8 @@ def test_spoilt_payloads_have_an_outcome(name: str, data: st.DataObject) -> None
     source = source_of({"adapter": name, **data.draw(st.sampled_from([{}, MAPPED.get(name, {})]))})
     raw = data.draw(st.sampled_from(PAYLOADS[name]))
     try:
-        value = orjson.loads(raw)
-    except orjson.JSONDecodeError:
+        value = json.loads(raw)
+    except ValueError:
         value = None
     for _ in range(data.draw(st.integers(1, 4))):
         known = places(value)
@@ -115,7 +115,7 @@ def test_spoilt_payloads_have_an_outcome(name: str, data: st.DataObject) -> None
             break
         how = data.draw(st.sampled_from(["drop", "replace", "replace", "wrap", "list", "text", "rename"]))
         spoil(value, data.draw(st.sampled_from(known)), how, data.draw(SPOILS))
-    holds(source, raw if value is None else orjson.dumps(value), (), data.draw(RECORD_MS))
+    holds(source, raw if value is None else json.dumps(value).encode(), (), data.draw(RECORD_MS))
 
 
 @pytest.mark.parametrize("name", ADAPTERS)
