@@ -1,0 +1,228 @@
+"""`mqlstream lead` and `mqlstream feedback` against a worker on the embedded broker, as people use them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from confluent_kafka import Producer
+
+from mqlstream.demo.broker import PARTITIONS, EmbeddedBroker
+from mqlstream.doors.asking import ask
+from mqlstream.errors import CheckFailed
+from mqlstream.ingest.fields import DECISIONS
+from mqlstream.topics import Topics
+from tests.cli.conftest import Run
+from tests.docs.readme import blocks
+from tests.kafka.installation import Worker, free_port
+
+TOPICS = Topics()
+TOKEN = "no-token-of-anyone-s"
+PATIENCE_S = 60
+ANN = """\
+ann@acme.example  first  stage mql  cycle 1
+total 112.34 (engagement 92.34, fit 20.00) as of 2026-11-04 15:30:00Z
+     +70.00  Asked for a demo  (demo-request, awarded 70 on 2026-11-04 15:30:00Z, web f1)
+     +22.34  Looked at pricing  (pricing-visit, awarded 25 on 2026-11-02 09:00:00Z, web v1)
+     +20.00  Decides  (seniority, awarded 20 on 2026-11-04 15:30:00Z, standing)
+timeline:
+  2026-11-02 08:00:00Z  told  crm p1
+    title: VP Marketing
+    email: ann@acme.example
+  2026-11-02 09:00:00Z  web_visit  web v1
+    email: ann@acme.example
+    +22.34, awarded 25  Looked at pricing (pricing-visit)
+  2026-11-04 15:30:00Z  form_fill  web f1
+    email: ann@acme.example
+    +70.00, awarded 70  Asked for a demo (demo-request)
+  standing: +20.00  Decides (seniority)
+to become an MQL:
+  in the way: stage mql
+  yes  all of
+    yes  total >= 100 (now 112.34)
+    yes  engagement >= 50 (now 92.34)
+"""
+BOB = """\
+to become an MQL:
+  in the way: stage disqualified
+  in the way: disqualified by competitor
+   no  all of
+     no  total >= 100 (now 92.32), 7.68 short
+    yes  engagement >= 50 (now 92.32)
+"""
+
+
+class Running(NamedTuple):
+    """A worker with the leads of the README's first definition; ``settings`` are the variables of whoever asks."""
+
+    settings: Mapping[str, str]
+    url: str
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    folder = tmp_path_factory.mktemp("worker")
+    shown = {block.file: block.text for block in blocks() if block.file}
+    (folder / "first.yaml").write_text(shown["first.yaml"])
+    with EmbeddedBroker(TOPICS.all) as broker:
+        settings = {"MQLSTREAM_BOOTSTRAP_SERVERS": broker.bootstrap, "MQLSTREAM_HTTP_TOKEN": TOKEN}
+        more = {"MQLSTREAM_PARTITIONS": str(PARTITIONS), "MQLSTREAM_DEFINITIONS": str(folder / "first.yaml")}
+        worker = Worker("one", settings | more, folder)
+        worker.start()
+        try:
+            asyncio.run(worker.ready())
+            write(broker.bootstrap, [line.encode() for line in shown["events.jsonl"].splitlines()])
+            asked = Running(settings | {"MQLSTREAM_HTTP_BIND": worker.url.removeprefix("http://")}, worker.url)
+            until(asked, "ann@acme.example", as_of=1_793_806_200_000, stage="mql")
+            until(asked, "bob@rival.example", as_of=1_793_808_000_000, stage="disqualified")
+            yield asked
+        finally:
+            worker.clear_away()
+
+
+def write(bootstrap: str, events: list[bytes]) -> None:
+    producer = Producer({"bootstrap.servers": bootstrap})
+    for event in events:
+        producer.produce(TOPICS.web_visits, event, b"one key")  # the events name their kinds, and one partition keeps their order
+    assert producer.flush(30) == 0
+
+
+def until(running: Running, lead: str, **expected: object) -> None:
+    """Wait until the worker tells this of the lead."""
+    deadline = time.monotonic() + PATIENCE_S
+    told: dict[str, Any] = {}
+    while True:
+        try:
+            told = asyncio.run(ask(running.url, lead, {}, TOKEN))["definitions"][0]
+            if expected.items() <= told.items():
+                return
+        except CheckFailed:
+            pass  # not heard of yet
+        assert time.monotonic() < deadline, told
+        time.sleep(0.05)
+
+
+def test_a_lead_is_explained_with_every_event_and_what_is_missing(mqlstream: Run, running: Running) -> None:
+    done = mqlstream("lead", "explain", "Ann@Acme.example", **running.settings)
+    assert (done.returncode, done.stdout, done.stderr) == (0, ANN, "")
+    done = mqlstream("lead", "explain", "bob@rival.example", **running.settings)
+    assert done.stdout.endswith(BOB)
+
+
+def test_the_worker_and_offline_scoring_tell_the_same(mqlstream: Run, running: Running, tmp_path: Path) -> None:
+    for block in blocks():
+        if block.file:
+            (tmp_path / block.file).write_text(block.text)
+    arguments = ("--definition", str(tmp_path / "first.yaml"), str(tmp_path / "events.jsonl"), "--explain", "bob@rival.example")
+    offline = json.loads(mqlstream("score", *arguments, "--format", "json").stdout)
+    online = json.loads(mqlstream("lead", "explain", "bob@rival.example", "--format", "json", **running.settings).stdout)
+    assert online[0]["definitions"] == offline
+
+
+def test_a_lead_is_shown_in_short(mqlstream: Run, running: Running) -> None:
+    done = mqlstream("lead", "show", "bob@rival.example", **running.settings)
+    assert done.stdout.splitlines() == [
+        "LEAD ID            DEFINITION  STAGE         CYCLE  TOTAL      ENGAGEMENT  FIT  GRADE  AS OF",
+        "bob@rival.example  first       disqualified  0      92.322299  92.322299   0.0         2026-11-04 16:00:00Z",
+    ]
+    rows = json.loads(mqlstream("lead", "show", "bob@rival.example", "--format", "json", **running.settings).stdout)
+    assert rows[0]["attributes"]["email_domain"] == "rival.example"
+    assert "timeline" not in rows[0]
+
+
+def test_a_lead_is_told_as_it_will_stand(mqlstream: Run, running: Running) -> None:
+    done = mqlstream("lead", "show", "bob@rival.example", "--at", "2026-12-04T15:30:00Z", "--definition", "first", **running.settings)
+    assert done.stdout.splitlines()[1].endswith("2026-12-04 15:30:00Z")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "exit_code", "error"),
+    [
+        (
+            ("show", "eve"),
+            {},
+            1,
+            "no lead 'eve': no event of such a lead has been scored; expected a lead id as in the events (or its email)",
+        ),
+        (("show", ""), {}, 2, "LEAD: got nothing, expected a lead id"),
+        (("show", "bob@rival.example", "--definition", "second"), {}, 2, "{url}: definition: got 'second', expected one of first"),
+        (
+            ("explain", "bob@rival.example", "--at", "soon"),
+            {},
+            2,
+            "--at: got 'soon', expected epoch milliseconds or RFC 3339 with an offset, in the years 2000 to 2100",
+        ),
+        (
+            ("explain", "bob@rival.example"),
+            {"MQLSTREAM_HTTP_TOKEN": ""},
+            2,
+            "{url}: got no valid token, expected the header `Authorization: Bearer` with MQLSTREAM_HTTP_TOKEN",
+        ),
+        (("show", "eve", "--url", "worker-1"), {}, 2, "--url: got 'worker-1', expected a worker's address such as http://127.0.0.1:8080"),
+    ],
+)
+def test_what_cannot_be_told_is_one_line(
+    mqlstream: Run, running: Running, arguments: tuple[str, ...], variables: Mapping[str, str], exit_code: int, error: str
+) -> None:
+    done = mqlstream("lead", *arguments, **{**running.settings, **variables})
+    assert (done.returncode, done.stdout, done.stderr) == (exit_code, "", f"Error: {error.format(url=running.url)}\n")
+
+
+def test_a_worker_that_is_not_there_is_told_with_exit_3(mqlstream: Run) -> None:
+    nobody = f"http://127.0.0.1:{free_port()}"
+    done = mqlstream("lead", "show", "ann", "--url", nobody)
+    assert done.returncode == 3
+    assert done.stderr.startswith(f"Error: no worker answers at {nobody}: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_feedback_moves_the_lead_and_shows_where_it_stands(mqlstream: Run, running: Running) -> None:
+    events = [
+        {"kind": "form_fill", "source": "web", "id": "c1", "time": 1_793_610_000_000, "lead_id": "cleo", "form": "demo"},
+        {"kind": "form_fill", "source": "web", "id": "c2", "time": 1_793_610_000_000, "lead_id": "cleo", "form": "demo"},
+    ]
+    write(running.settings["MQLSTREAM_BOOTSTRAP_SERVERS"], [json.dumps(event).encode() for event in events])
+    until(running, "cleo", stage="mql")
+    handoff = json.loads(mqlstream("lead", "show", "cleo", "--format", "json", **running.settings).stdout)[0]["handoff_id"]
+    answer = ("feedback", "cleo", "accepted", "--handoff", handoff, "--by", "sam", "--format", "jsonl")
+    first, again = (mqlstream(*answer, **running.settings) for _ in range(2))
+    assert first.returncode == again.returncode == 0, first.stderr + again.stderr
+    told, repeated = json.loads(first.stdout), json.loads(again.stdout)
+    assert told["topic"] == TOPICS.feedback
+    assert (repeated["id"], repeated["offset"]) == (told["id"], told["offset"] + 1)
+    until(running, "cleo", stage="sal")
+    done = mqlstream("feedback", "cleo", "rejected", "--definition", "first", "--reason", "no budget", **running.settings)
+    assert done.stdout.splitlines()[0].split() == ["ID", "TOPIC", "PARTITION", "OFFSET"]
+    until(running, "cleo", stage="recycled")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (
+            ("ann", "acepted"),
+            f'decision: got "acepted", expected one of {" ".join(DECISIONS)} (did you mean accepted?)',
+        ),
+        (
+            ("ann", "won", "--time", "yesterday"),
+            'time: got "yesterday", expected epoch milliseconds or RFC 3339 with offset, in the years 2000 to 2100',
+        ),
+        (("", "won"), "lead_id: missing, expected the lead that the feedback is about"),
+    ],
+)
+def test_feedback_that_is_none_is_refused_before_any_broker_is_asked(mqlstream: Run, arguments: tuple[str, ...], error: str) -> None:
+    done = mqlstream("feedback", *arguments, MQLSTREAM_BOOTSTRAP_SERVERS="127.0.0.1:1")
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"Error: {error}\n")
+
+
+def test_a_broker_that_is_not_there_is_told_with_exit_3(mqlstream: Run) -> None:
+    nobody = f"127.0.0.1:{free_port()}"
+    done = mqlstream("feedback", "ann", "won", MQLSTREAM_BOOTSTRAP_SERVERS=nobody)
+    assert done.returncode == 3
+    assert done.stderr.startswith(f"Error: cannot write to topic {TOPICS.feedback}: ")
+    assert len(done.stderr.splitlines()) == 1
