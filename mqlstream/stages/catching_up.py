@@ -30,6 +30,7 @@ class CatchingUp:
         self._program = program
         self._table = table
         self._watermark = Watermark()
+        self._packed = self._watermark.packed()  # as the changelog has it
         self._waiting: dict[str, int] = {}  # lead id -> its earliest unreviewed moment
         self._heap: list[tuple[int, str]] = []  # the same by moment; what is no longer so is passed over
         self._course: list[tuple[int, int | None]] = []  # in the batch: (offset, `Watermark.before_ms` from there on)
@@ -37,13 +38,18 @@ class CatchingUp:
     def restore(self, value: bytes | None) -> None:
         """Take the changelog's record of the frontiers."""
         self._watermark.restore(value)
+        self._packed = self._watermark.packed()
 
     def load(self, lead_id: str, record: bytes | None) -> None:
         """Take a lead's record from the changelog."""
         self._note(lead_id, NEVER if record is None else unreviewed_of(record))
 
-    def begin(self, broadcasts: Sequence[Record], reject: Callable[[Record, str], None]) -> list[tuple[bytes, bytes | None]]:
-        """Hear the broadcasts of a batch; returns the changelog's records of that."""
+    def begin(self, broadcasts: Sequence[Record], offset: int, reject: Callable[[Record, str], None]) -> int | None:
+        """Hear the broadcasts of a batch that begins at an offset.
+
+        Returns the offset of one that takes the watermark back in time: there the batch has to be cut, so that what was known
+        before is made use of. It is not heard, nor what follows.
+        """
         self._course = [(-1, self._watermark.before_ms)]
         for record in broadcasts:
             try:
@@ -51,10 +57,23 @@ class CatchingUp:
             except wire.WireError as error:
                 reject(record, str(error))
                 continue
-            if frontier is not None:
-                self._watermark.hear(frontier)
-                self._course.append((record.offset, self._watermark.before_ms))
-        return [(CHANGELOG_KEY, self._watermark.packed())] if len(self._course) > 1 else []
+            if frontier is None:
+                continue
+            if record.offset > offset and self._watermark.falls_back(frontier):
+                return record.offset
+            self._watermark.hear(frontier)
+            if record.offset == offset:
+                self._course.clear()
+            self._course.append((record.offset, self._watermark.before_ms))
+        return None
+
+    def changes(self) -> list[tuple[bytes, bytes | None]]:
+        """The changelog's records of what was heard since the last call."""
+        packed = self._watermark.packed()
+        if packed == self._packed:
+            return []
+        self._packed = packed
+        return [(CHANGELOG_KEY, packed)]
 
     @property
     def idle(self) -> bool:

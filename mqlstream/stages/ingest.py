@@ -16,14 +16,16 @@ from mqlstream import metrics
 from mqlstream.core.event import EARLIEST_MS, LATEST_MS, Event
 from mqlstream.core.outcome import Reason
 from mqlstream.engine.interfaces import Effects, Output, Record
+from mqlstream.engine.surroundings import Surroundings
 from mqlstream.ingest.adapters.base import Source
 from mqlstream.ingest.adapters.reading import read
 from mqlstream.ingest.canonical import canonical
 from mqlstream.ingest.results import DEFAULT_OPTIONS, UNKNOWN_KIND, Ignored, IngestOptions, Rejected
 from mqlstream.stages.dead_letter import dead_letter
+from mqlstream.stages.frontier import Reading
 from mqlstream.stages.native import put_aside, wanted_places
 from mqlstream.topics import Topics
-from mqlstream.wire import encode, key_of, partition_of
+from mqlstream.wire import Frontier, broadcast, encode, key_of, partition_of
 
 log = logging.getLogger(__name__)
 
@@ -65,23 +67,30 @@ class IngestStage:
         self.digest = hashlib.sha256(text.encode()).hexdigest()[:16] if options.form_attributes or options.sources else ""
 
     def processor(self, task: int) -> IngestProcessor:
-        return IngestProcessor(self)
+        return IngestProcessor(self, task)
 
 
 class IngestProcessor:
-    """One task of the stage. Without memory: there is nothing to restore, and nothing waits."""
+    """One task of the stage. It restores nothing, and remembers only how far it has read (`mqlstream.stages.frontier`)."""
 
-    def __init__(self, stage: IngestStage) -> None:
+    def __init__(self, stage: IngestStage, task: int) -> None:
         self._stage = stage
+        self._reading = Reading(task)
 
     def restore(self, key: bytes, value: bytes | None) -> None:
         """The stage keeps nothing but its position, which is the engine's own."""
 
+    def attend(self, surroundings: Surroundings) -> None:
+        self._reading.attend(surroundings)
+
     def due_ms(self) -> int | None:
-        return None
+        return 0 if self._reading.owes_word else None
 
     def process(self, records: Sequence[Record], wall_ms: int | None) -> Effects:
-        """One output for each record that is an event of a lead or a dead letter; counts in ``note``."""
+        """One output for each record that is an event of a lead or a dead letter; counts in ``note``.
+
+        While the task catches up its frontier stands before and after the events, for every partition.
+        """
         effects = Effects(note=Counts())
         kinds = self._stage.topics.kinds
         options = self._stage.options
@@ -90,6 +99,8 @@ class IngestProcessor:
         partitions = self._stage.partitions
         lead_events = self._stage.topics.lead_events
         put = effects.outputs.append
+        newest = self._reading.newest
+        first: dict[str, int] = {}
         for record in records:
             timestamp: int | None = record.timestamp
             if timestamp is not None and not EARLIEST_MS <= timestamp < LATEST_MS:
@@ -102,12 +113,19 @@ class IngestProcessor:
                     results = (canonical(record.value, kind=kinds.get(topic), source=topic, record_ms=timestamp, options=options),)
                 for result in results:
                     if type(result) is Event:
+                        time = result.time
+                        if time > newest.get(topic, 0):
+                            newest[topic] = time
+                        first.setdefault(topic, time)
                         key = key_of(result.lead)
                         put(Output(lead_events, key, encode(result), (), partition_of(key, partitions), timestamp))
                     else:
                         self._end(record, result, effects)
             except Exception as error:  # a defect of ours: this record goes aside, the others go on
                 self._fail(record, error, effects)
+        before, after = self._reading.speak(first)
+        effects.outputs[:0] = self._broadcast(before)
+        effects.outputs += self._broadcast(after)
         return effects
 
     def committed(self, effects: Effects) -> None:
@@ -116,6 +134,12 @@ class IngestProcessor:
             metrics.EVENTS.labels(kind=kind, outcome=outcome, reason=reason).inc(count)
         for reason in effects.note.letters:
             metrics.DEAD_LETTERS.labels(reason=reason).inc()
+
+    def _broadcast(self, message: Frontier | None) -> list[Output]:
+        if message is None:
+            return []
+        key, value = broadcast(message)
+        return [Output(self._stage.topics.lead_events, key, value, (), partition) for partition in range(self._stage.partitions)]
 
     def _native(self, source: Source, record: Record, timestamp: int | None, effects: Effects) -> list[Event | Ignored | Rejected]:
         """The events and the ignored parts of a record in its vendor's form; its unusable parts go aside together."""

@@ -77,6 +77,13 @@ class _Note:
     caught_up: bool = False
 
 
+def _by_key(records: Sequence[Record]) -> defaultdict[bytes | None, list[Record]]:
+    runs: defaultdict[bytes | None, list[Record]] = defaultdict(list)
+    for record in records:
+        runs[record.key].append(record)
+    return runs
+
+
 class ScoreProcessor:
     """One task of the stage: the leads of one partition."""
 
@@ -105,7 +112,9 @@ class ScoreProcessor:
         effects = Effects(note=_Note(caught_up=wall_ms is not None))
         if not self._settled:
             self._settle(effects)
-        self._apply(records, effects)
+        while records:
+            records = self._apply(records, effects)
+        effects.changelog += self._catching_up.changes()
         if wall_ms is not None:
             self._catching_up.wait(wall_ms)
         self._make_up(effects)
@@ -148,13 +157,20 @@ class ScoreProcessor:
             effects.changelog.append((LAYOUT_KEY + str(number).encode(), orjson.dumps(self._program.layout.paths)))
         self._settled = True
 
-    def _apply(self, records: Sequence[Record], effects: Effects) -> None:
-        """Lead by lead, each lead's events in their order: what they touch is then still in the processor's cache."""
-        runs: defaultdict[bytes | None, list[Record]] = defaultdict(list)
-        for record in records:
-            runs[record.key].append(record)
+    def _apply(self, records: Sequence[Record], effects: Effects) -> Sequence[Record]:
+        """Lead by lead, each lead's events in their order: what they touch is then still in the processor's cache.
+
+        Returns the records from where on less is known to have arrived than before; they are for another call.
+        """
+        runs = _by_key(records)
         told = [record for key in wire.BROADCASTS for record in runs.pop(key, ())]
-        effects.changelog += self._catching_up.begin(told, lambda record, error: self._reject(record, Reason.BAD_RECORD, error, effects))
+        rest: Sequence[Record] = ()
+        cut = self._catching_up.begin(
+            told, records[0].offset, lambda record, error: self._reject(record, Reason.BAD_RECORD, error, effects)
+        )
+        if cut is not None:
+            rest = [record for record in records if record.offset >= cut]
+            runs = _by_key([record for record in records if record.offset < cut and record.key not in wire.BROADCASTS])
         for run in runs.values():
             if self._attempt(run, effects) is not None:
                 # One event is more than the program can take. The lead may be half changed: all again, event by event.
@@ -163,6 +179,9 @@ class ScoreProcessor:
             records = [record for run in runs.values() for record in run]  # the time of a broadcast is no event's
         if records:
             self._clock_ms = max(self._clock_ms, max([record.timestamp for record in records]))
+        if rest:
+            self._make_up(effects)
+        return rest
 
     def _attempt(self, run: Sequence[Record], effects: Effects) -> Exception | None:
         """Apply events of one lead; when that fails ``effects`` are as before, but the lead may not be."""

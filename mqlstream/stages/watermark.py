@@ -7,6 +7,7 @@ score stage has nothing else to read, is not waited for.
 from __future__ import annotations
 
 import logging
+from copy import copy
 
 import orjson
 
@@ -46,6 +47,13 @@ class Watermark:
         self._quiet_since.pop(frontier.task, None)
         self._lost.discard(frontier.task)
         self._settle()
+
+    def falls_back(self, frontier: Frontier) -> bool:
+        """Whether hearing this would take `before_ms` back in time."""
+        then = copy(self)
+        then._told, then._quiet_since, then._lost = dict(self._told), {}, set(self._lost)
+        then.hear(frontier)
+        return then.before_ms is not None and (self.before_ms is None or then.before_ms < self.before_ms)
 
     def wait(self, wall_ms: int) -> None:
         """All that there was has been read: give up tasks that have been silent for too long."""

@@ -1,7 +1,8 @@
 """Whether what an installation wrote is what its input calls for: nothing missing, nothing twice, nothing else.
 
 Two steps, each exact. Every input record is one record of lead-events, one dead letter, or rightly nothing. And the leads'
-states and the handoffs are what the events of lead-events lead to, each read once, in the order in which they stand there.
+states and the handoffs are what the events of lead-events lead to, each read once, in the order in which they stand there;
+with what ingest tasks that catch up say in between, every lead is reviewed as soon as that allows.
 What must hold whatever that order is in `tests.kafka.history`.
 """
 
@@ -10,13 +11,14 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mqlstream import offline, wire
+from mqlstream.core.deferral import catch_up
 from mqlstream.core.event import Event
-from mqlstream.core.lead import LeadState
+from mqlstream.core.lead import NEVER, LeadState
 from mqlstream.core.packing import unpack
 from mqlstream.core.plan import Program
 from mqlstream.core.step import step
@@ -25,20 +27,23 @@ from mqlstream.handoff.contract import BECAME_MQL, parse
 from mqlstream.ingest.canonical import canonical
 from mqlstream.ingest.results import Rejected
 from mqlstream.stages.score import LAYOUT_KEY
-from tests.kafka.installation import SHAPE, Installation, Stored
+from mqlstream.stages.watermark import Watermark
+from tests.kafka.installation import PARTITIONS, SHAPE, Installation, Stored, eventually
 from tests.kafka.traffic import Json
 
 TOLERANCE = 1e-6
 _ENGINE_KEY = b"\x00"  # first byte of the changelog's records that are no leads
+
+_END = 2**62  # after any event
 
 Place = tuple[str, int, int]  # topic, partition, offset
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What an installation wrote: events as scored, in order within a partition; the last state of each lead; handoffs by id."""
+    """What an installation wrote: the partitions of lead-events; the last state of each lead; handoffs by id."""
 
-    events: list[Event]
+    log: list[list[Event | wire.Frontier]]
     states: Mapping[str, LeadState]
     handoffs: Mapping[str, Json]
 
@@ -64,14 +69,21 @@ def texts(paths: Sequence[Path]) -> list[str]:
 def written(installation: Installation) -> Written:
     """Read everything back, read-committed. No handoff may be there twice."""
     topics = installation.topics
-    events = [wire.decode(record.value or b"") for record in installation.read(topics.lead_events)]
+    log: list[list[Event | wire.Frontier]] = [[] for _ in range(PARTITIONS)]
+    for record in installation.read(topics.lead_events):
+        log[record.partition].append(wire.heard(record.key, record.value) or wire.decode(record.value or b""))
     handoffs: dict[str, Json] = {}
     for record in installation.read(topics.handoff):
         event = parse(record.value, record.headers).as_json()
         assert event["id"] not in handoffs, f"{event['type']} {event['id']} is in the topic twice"
         assert record.key == event["lead_id"].encode()
         handoffs[event["id"]] = event
-    return Written(events, states(installation), handoffs)
+    return Written(log, states(installation), handoffs)
+
+
+async def until_reviewed(installation: Installation) -> None:
+    """Wait until no lead waits any more for older events, once everything is scored."""
+    await eventually(lambda: all(state.unreviewed == NEVER for state in states(installation).values()), "some leads are not reviewed")
 
 
 def states(installation: Installation) -> dict[str, LeadState]:
@@ -101,7 +113,7 @@ def check_ingest(installation: Installation) -> tuple[int, int]:
                 expected[wire.encode(result)] += 1
             elif isinstance(result, Rejected):
                 refused[record[:3]] = (result.reason.value, record)
-    got = Counter(record.value or b"" for record in installation.stream(topics.lead_events))
+    got = Counter(record.value or b"" for record in installation.stream(topics.lead_events) if wire.heard(record.key, record.value) is None)
     assert sum(got.values()) == sum(expected.values()), "events lost or repeated on the way to lead-events"
     assert got == expected
     check_dead_letters(installation, refused)
@@ -130,29 +142,55 @@ def check_dead_letters(installation: Installation, refused: Mapping[Place, tuple
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """What the events of lead-events lead to, in that order. ``opened``: how many of the lead's events the handoff had behind it."""
+    """What the events of lead-events lead to, in that order.
 
-    states: Mapping[str, LeadState]
-    handoffs: Mapping[str, Json]
-    arrivals: Mapping[str, list[Event]]
-    opened: Mapping[tuple[str, str], int]  # definition, lead
+    ``opened``: how many of the lead's events the handoff had behind it; ``at_once``: those that had not waited for older ones.
+    """
 
+    program: Program
+    states: dict[str, LeadState] = field(default_factory=dict)
+    handoffs: dict[str, Json] = field(default_factory=dict)
+    arrivals: dict[str, list[Event]] = field(default_factory=lambda: defaultdict(list))
+    opened: dict[tuple[str, str], int] = field(default_factory=dict)  # definition, lead
+    at_once: set[tuple[str, str]] = field(default_factory=set)
 
-def story_of(events: Iterable[Event], program: Program) -> Story:
-    """Apply each event once."""
-    table = LeadTable(program)
-    table.settle_layout()
-    handoffs: dict[str, Json] = {}
-    arrivals: dict[str, list[Event]] = defaultdict(list)
-    opened: dict[tuple[str, str], int] = {}
-    for event in events:
-        arrivals[event.lead].append(event)
-        for output in step(program, table.open(event.lead), event).outputs:
-            handoffs[output["id"]] = output
+    def read(self, partition: Iterable[Event | wire.Frontier]) -> None:
+        """Go through one partition."""
+        table = LeadTable(self.program)
+        table.settle_layout()
+        watermark = Watermark()
+        waiting: set[str] = set()
+        for each in partition:
+            if isinstance(each, Event):
+                lead = table.open(each.lead)
+                self.arrivals[lead.id].append(each)
+                at_once = watermark.before_ms is None
+                self._keep(step(self.program, lead, each, watermark.before_ms).outputs, lead.id, at_once)
+                waiting.add(lead.id)
+                continue
+            watermark.hear(each)
+            for lead_id in waiting:
+                lead = table.open(lead_id)
+                self._keep(catch_up(self.program, lead, _END if watermark.before_ms is None else watermark.before_ms), lead_id, False)
+            waiting = {lead_id for lead_id in waiting if table.open(lead_id).state.unreviewed != NEVER}
+        self.states.update({lead_id: unpack(packed) for lead_id, packed in table.packed_changes()})
+
+    def _keep(self, outputs: Iterable[Json], lead_id: str, at_once: bool) -> None:
+        for output in outputs:
+            self.handoffs[output["id"]] = output
             if output["type"] == BECAME_MQL:
-                opened[output["data"]["definition"]["id"], event.lead] = len(arrivals[event.lead])
-    states = {lead: unpack(packed) for lead, packed in table.packed_changes()}
-    return Story(states, handoffs, arrivals, opened)
+                handoff = output["data"]["definition"]["id"], lead_id
+                self.opened[handoff] = len(self.arrivals[lead_id])
+                if at_once:
+                    self.at_once.add(handoff)
+
+
+def story_of(log: Iterable[Iterable[Event | wire.Frontier]], program: Program) -> Story:
+    """Apply each event once."""
+    story = Story(program)
+    for partition in log:
+        story.read(partition)
+    return story
 
 
 def check_against_story(found: Written, story: Story) -> None:

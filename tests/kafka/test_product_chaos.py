@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.kafka import traffic
-from tests.kafka.audit import check_against_story, check_ingest, program_of, story_of, written
+from tests.kafka.audit import check_against_story, check_ingest, program_of, story_of, until_reviewed, written
 from tests.kafka.history import check_oracle, check_qualified, check_scores
 from tests.kafka.installation import DEFINITIONS, Installation, Process, Sent, Worker, eventually
 from tests.kafka.malformed import bad_value
@@ -105,6 +105,7 @@ async def run_chaos(installation: Installation, seed: int, count: int, faults: l
     await bursts.write(until=disturbing)
     await asyncio.gather(disturbing, disturbing_sales)
     await installation.until_done()
+    await until_reviewed(installation)
     for worker in workers:
         await worker.ready()  # also the one that was frozen
     await installation.drain()
@@ -112,7 +113,7 @@ async def run_chaos(installation: Installation, seed: int, count: int, faults: l
     events, refused = check_ingest(installation)
     found = written(installation)
     program = program_of([STEADY, MOODY])
-    story = story_of(found.events, program)
+    story = story_of(found.log, program)
     check_against_story(found, story)
     check_scores(found, program, history)
     later = check_qualified(found, story, STEADY, history, leave_out=traffic.SALES)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.kafka import traffic
-from tests.kafka.audit import check_against_story, check_ingest, program_of, story_of, written
+from tests.kafka.audit import check_against_story, check_ingest, program_of, story_of, until_reviewed, written
 from tests.kafka.history import check_scores
 from tests.kafka.installation import DEFINITIONS, Installation, Sent
 from tests.kafka.malformed import Bad, bad_value, huge_value
@@ -53,6 +53,7 @@ async def run_malformed(installation: Installation, each_topic: int, huge_every:
         installation.write(mixed)
         await installation.until_done()
         memory.append(worker.memory_bytes())
+    await until_reviewed(installation)
     assert worker.metric("mqlstream_dead_letters_total") == len(bad)
     await installation.drain()
 
@@ -60,7 +61,7 @@ async def run_malformed(installation: Installation, each_topic: int, huge_every:
     assert refused == len(bad)
     found = written(installation)
     program = program_of([DEFINITION])
-    check_against_story(found, story_of(found.events, program))
+    check_against_story(found, story_of(found.log, program))
     check_scores(found, program, history)
     assert worker.complaints() == []
     told = ", ".join(f"{now // MIB}/{most // MIB}" for now, most in memory)

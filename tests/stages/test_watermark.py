@@ -78,3 +78,24 @@ def test_tasks_that_keep_up_may_be_silent() -> None:
     made.wait(WALL)
     made.wait(WALL + 10 * SILENCE_MS)
     assert (made.before_ms, made.due_ms()) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("told", "frontier", "falls_back"),
+    [
+        ([], Frontier(0, 1, None), False),
+        ([], Frontier(0, 2, None), True),
+        ([(0, None), (1, None)], Frontier(1, 2, DAY), True),
+        ([(0, 3 * DAY), (1, 5 * DAY)], Frontier(1, 2, 3 * DAY), False),
+        ([(0, 3 * DAY), (1, 5 * DAY)], Frontier(1, 2, 2 * DAY), True),
+        ([(0, 3 * DAY), (1, 5 * DAY)], Frontier(0, 3, 9 * DAY), True),
+        ([(0, 3 * DAY), (1, 5 * DAY)], Frontier(0, 2, None), False),
+    ],
+)
+def test_it_is_known_beforehand_whether_a_word_takes_it_back_in_time(
+    told: list[tuple[int, int | None]], frontier: Frontier, falls_back: bool
+) -> None:
+    made = watermark(*told)
+    before_ms = made.before_ms
+    assert made.falls_back(frontier) is falls_back
+    assert made.before_ms == before_ms
