@@ -18,35 +18,13 @@ from mqlstream.errors import CheckFailed
 from mqlstream.ingest.fields import DECISIONS
 from mqlstream.topics import Topics
 from tests.cli.conftest import Run
-from tests.docs.readme import blocks
+from tests.docs.readme import blocks, commands
 from tests.kafka.installation import Worker, free_port
 
 TOPICS = Topics()
 TOKEN = "no-token-of-anyone-s"
 PATIENCE_S = 60
-ANN = """\
-ann@acme.example  first  stage mql  cycle 1
-total 112.34 (engagement 92.34, fit 20.00) as of 2026-11-04 15:30:00Z
-     +70.00  Asked for a demo  (demo-request, awarded 70 on 2026-11-04 15:30:00Z, web f1)
-     +22.34  Looked at pricing  (pricing-visit, awarded 25 on 2026-11-02 09:00:00Z, web v1)
-     +20.00  Decides  (seniority, awarded 20 on 2026-11-04 15:30:00Z, standing)
-timeline:
-  2026-11-02 08:00:00Z  told  crm p1
-    title: VP Marketing
-    email: ann@acme.example
-  2026-11-02 09:00:00Z  web_visit  web v1
-    email: ann@acme.example
-    +22.34, awarded 25  Looked at pricing (pricing-visit)
-  2026-11-04 15:30:00Z  form_fill  web f1
-    email: ann@acme.example
-    +70.00, awarded 70  Asked for a demo (demo-request)
-  standing: +20.00  Decides (seniority)
-to become an MQL:
-  in the way: stage mql
-  yes  all of
-    yes  total >= 100 (now 112.34)
-    yes  engagement >= 50 (now 92.34)
-"""
+ANN = next(command.output for command in commands() if command.text == "mqlstream lead explain ann@acme.example")
 BOB = """\
 to become an MQL:
   in the way: stage disqualified

@@ -101,6 +101,7 @@ def test_every_other_program_in_the_readme_is_known_here():
         "mqlstream",
         "export",
         "echo",
+        "curl",
         "MQLSTREAM_DEFINITIONS=first.yaml",
     }
 
