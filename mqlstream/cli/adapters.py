@@ -72,9 +72,13 @@ def test(file: Path, name: str, config_file: Path | None, headers: Sequence[str]
             rows.append(_result(records, reading))
             counts[rows[-1]["outcome"]] += 1
     emit(rows, format_, columns=_TESTED)
-    ended = f"{counts['event']} events, {counts['ignored']} ignored, {counts['rejected']} rejected"
-    click.echo(f"{records} record{'' if records == 1 else 's'}: {ended}", err=True)
+    events = _count(counts["event"], "event")
+    click.echo(f"{_count(records, 'record')}: {events}, {counts['ignored']} ignored, {counts['rejected']} rejected", err=True)
     return 1 if counts["rejected"] else 0
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _source(name: str, config_file: Path | None) -> tuple[Source, IngestOptions]:

@@ -1,7 +1,8 @@
 """`make bench`: the SCORE stage beside Kafka Streams on the same events, and the time from an event to its MQL.
 
-Everything runs on this machine, broker included, one after the other: ours, theirs, ours, theirs; medians are compared. The
-numbers are this machine's at this moment. Give it nothing else to do meanwhile.
+Before them, the cost of reading each source's payloads, which needs no broker. Everything else runs on this machine, broker included,
+one after the other: ours, theirs, ours, theirs; medians are compared. The numbers are this machine's at this moment. Give it nothing else
+to do meanwhile.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from tests.bench import latency, topics, workload
+from tests.bench import adapters, latency, topics, workload
 from tests.kafka.broker import KafkaServer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,11 +31,17 @@ PEERS = Path(__file__).with_name("peers")
 CACHE = ROOT / ".cache" / "bench"
 _LONGEST_S = 600
 
+PARTS = ("adapters", "throughput", "latency")
+
 Run = dict[str, Any]
 
 
 def main() -> None:
     options = _options()
+    if "adapters" in options.parts:
+        adapters.show()
+    if not {"throughput", "latency"} & set(options.parts):
+        return
     with ExitStack() as stack:
         bootstrap = options.bootstrap or _broker(stack)
         print(f"{platform.machine()}, {os.cpu_count()} cores shared with the broker, Python {platform.python_version()}", flush=True)
@@ -150,7 +157,7 @@ def _last_line(command: list[str], settings: dict[str, str] | None = None) -> Ru
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bootstrap", help="a broker that runs already; default: one of its own, from Maven Central")
-    parser.add_argument("--parts", nargs="+", choices=("throughput", "latency"), default=("throughput", "latency"))
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--runs", type=int, default=3, help="of each system")
     parser.add_argument("--events", type=int, default=400_000)
     parser.add_argument("--leads", type=int, default=20_000)

@@ -26,6 +26,9 @@ CONFIG = Path(__file__).parent.parent.parent / "config"
 MAP = "expected pairs of texts: name=value,name=value in a variable, a map in a file"
 
 
+SOURCES = "expected topic=adapter,topic=adapter in a variable, a map of topic to adapter and its options in a file"
+
+
 def written(folder: Path, text: str) -> Path:
     path = folder / "mqlstream.yaml"
     path.write_text(text)
@@ -99,6 +102,18 @@ handoff:
     assert settings.origins["handoff.structured"] == f"{path}:9"
 
 
+def test_sources_are_a_map_of_topics_to_adapters_with_their_options(tmp_path: Path) -> None:
+    path = written(tmp_path, "sources:\n  acme.segment: segment\n  acme.forms: {adapter: hubspot, form: demo}\n")
+    sources = load(path, {}).sources
+    assert sources == {"acme.segment": {"adapter": "segment"}, "acme.forms": {"adapter": "hubspot", "form": "demo"}}
+    assert load(path, {"MQLSTREAM_SOURCES": "acme.mail=sendgrid, acme.x=json"}).sources == {
+        "acme.mail": {"adapter": "sendgrid"},
+        "acme.x": {"adapter": "json"},
+    }
+    (row,) = [row for row in effective(load(path, {})) if row["setting"] == "sources"]
+    assert (row["value"], row["from"]) == (sources, f"{path}:1")
+
+
 def test_an_empty_variable_counts_as_not_set() -> None:
     assert load(None, {"MQLSTREAM_PARTITIONS": "", "MQLSTREAM_UNKNOWN": ""}).partitions == 12
 
@@ -149,6 +164,7 @@ def test_the_address_has_two_parts() -> None:
             "MQLSTREAM_SASL_MECHANISM: sasl_mechanism is set, expected MQLSTREAM_SECURITY_PROTOCOL SASL_SSL or SASL_PLAINTEXT with it",
         ),
         ({"MQLSTREAM_SSL_KEYFILE": "k.pem"}, "MQLSTREAM_SSL_KEYFILE: ssl_keyfile is set, expected MQLSTREAM_SSL_CERTFILE with it"),
+        ({"MQLSTREAM_SOURCES": "topic"}, 'MQLSTREAM_SOURCES: got "topic", ' + SOURCES),
         (
             {"MQLSTREAM_INGEST_FORM_ATTRIBUTES": "job"},
             'MQLSTREAM_INGEST_FORM_ATTRIBUTES: got "job", expected pairs of texts: name=value,name=value in a variable, a map in a file',
@@ -187,6 +203,12 @@ def test_a_wrong_variable_is_one_clear_line(environ: dict[str, str], text: str) 
             "ingest:\n  form_attribute: {}",
             "mqlstream.yaml:2: ingest.form_attribute: unknown setting (did you mean ingest.form_attributes?)",
         ),
+        ("sources: [a]", "mqlstream.yaml:1: sources: got a list, " + SOURCES),
+        (
+            "sources: {a b: segment}",
+            'mqlstream.yaml:1: sources: got the topic "a b", expected 1 to 249 letters, digits, dots, dashes and underscores',
+        ),
+        ("sources: {a: 1}", "mqlstream.yaml:1: sources: a: got 1, expected an adapter's name, or `adapter: name` and its options"),
         ("handoff: yes", "mqlstream.yaml:1: handoff: got no map, expected `name: value` lines below it"),
         ("app_id: a\napp_id: b", "mqlstream.yaml:2: app_id: given before at mqlstream.yaml:1, expected once"),
         ("? [a]\n: b", "mqlstream.yaml:1: got a name that is no text, expected `name: value` lines"),

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from mqlstream.core.event import Event
 from mqlstream.core.outcome import Reason
-from mqlstream.ingest.adapters.base import Found, Headers, Skip, Source
+from mqlstream.ingest.adapters.base import Headers, Skip, Source
 from mqlstream.ingest.canonical import MAX_BYTES, event_of
 from mqlstream.ingest.fields import Refused
 from mqlstream.ingest.results import DEFAULT_OPTIONS, UNKNOWN_KIND, Ignored, IngestOptions, Rejected
@@ -62,21 +62,18 @@ def read(
             continue
         several: Iterable[Any] = (found,) if type(found) is dict or type(found) is Skip else found
         for one in several:
-            put(Reading(place, _placed(_result(one, size, name, record_ms, options), parts.where, place)))
+            result = event_of(one, size, None, name, record_ms, options) if type(one) is dict else _skipped(one)
+            put(Reading(place, result if place is None or type(result) is Event else _placed(result, parts.where, place)))
     if not readings:
         put(Reading(None, Ignored(UNKNOWN_KIND, Reason.NOT_SUPPORTED, "an empty batch")))
     return readings
 
 
-def _result(found: Found, size: int, name: str | None, record_ms: int | None, options: IngestOptions) -> Result:
-    if isinstance(found, Skip):
-        return Ignored(found.kind, found.reason, found.why)
-    return event_of(found, size, None, name, record_ms, options)
+def _skipped(skip: Skip) -> Ignored:
+    return Ignored(skip.kind, skip.reason, skip.why)
 
 
 def _placed(result: Result, where: str | None, place: int | None) -> Result:
-    """The result, its detail beginning with the place of the part."""
-    if place is None or type(result) is Event:
-        return result
+    """A result that is no event, its detail beginning with the place of the part."""
     assert not isinstance(result, Event)
-    return result._replace(detail=f"{where}[{place}]: {result.detail}")
+    return result if place is None else result._replace(detail=f"{where}[{place}]: {result.detail}")
