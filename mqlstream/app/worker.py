@@ -115,7 +115,9 @@ def prepare(settings: Settings, roles: Sequence[str]) -> list[StageRole | Insigh
     stages = _stages(settings, roles)
     kafka = kafka_kwargs(settings)
     counts = _internal_counts(settings)
-    asyncio.run(_check_topics(KafkaBroker(kafka), settings, counts))
+    there = asyncio.run(_check_topics(KafkaBroker(kafka), settings, counts))
+    if "insights" in roles:
+        _check_alike(there, settings)
     monitor = EngineMonitor()
     options = Options(commit_interval_ms=settings.commit_interval_ms, partitions=counts, url=settings.http_url)
     runners = [StageRunner(stage, broker=KafkaBroker(kafka), app_id=settings.app_id, options=options, monitor=monitor) for stage in stages]
@@ -140,6 +142,10 @@ def prepare(settings: Settings, roles: Sequence[str]) -> list[StageRole | Insigh
 
 def _doors(settings: Settings, kafka: Mapping[str, Any], leads: StageRunner | None) -> Sequence[Door]:
     """Where people and sales tools reach leads."""
+    if settings.http_advertise is None and settings.http_everywhere:
+        log.warning(
+            "MQLSTREAM_HTTP_ADVERTISE is not set: other workers cannot reach this one at %s to ask about its leads", settings.http_bind
+        )
     guard = Guard(settings.http_host, settings.http_token)
     feedback = FeedbackDoor(kafka, Topics(settings.topic_prefix).feedback, largest_message_bytes())
     return LeadPages(leads, settings.partitions, guard, settings.http_token), FeedbackPage(feedback, guard)
@@ -217,8 +223,8 @@ def _internal_counts(settings: Settings) -> Mapping[str, int]:
     }
 
 
-async def _check_topics(broker: KafkaBroker, settings: Settings, counts: Mapping[str, int]) -> None:
-    """All topics are there, and the internal ones have the partitions that records are sent to by number."""
+async def _check_topics(broker: KafkaBroker, settings: Settings, counts: Mapping[str, int]) -> Mapping[str, int]:
+    """All topics are there, and the internal ones have the partitions that records are sent to by number. Gives all counts."""
     topics = [settings.topic_prefix + topic.name for topic in declared()]
     there = await broker.partitions(topics)
     missing = [topic for topic in topics if topic not in there]
@@ -231,3 +237,14 @@ async def _check_topics(broker: KafkaBroker, settings: Settings, counts: Mapping
                 f"topic {topic} has {there[topic]} partitions, expected {expected} (MQLSTREAM_PARTITIONS): "
                 "either the setting or the topic is wrong; the number is fixed when the topic is created"
             )
+    return there
+
+
+def _check_alike(there: Mapping[str, int], settings: Settings) -> None:
+    """A partition of handoffs and the same one of the insights table go to one worker together."""
+    topic = Topics(settings.topic_prefix).handoff
+    if there[topic] != settings.partitions:
+        raise UsageError(
+            f"topic {topic} has {there[topic]} partitions, expected {settings.partitions} (MQLSTREAM_PARTITIONS) for the role insights; "
+            "without insights: --roles ingest,score,web"
+        )

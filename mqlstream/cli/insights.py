@@ -8,20 +8,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import click
-from yarl import URL
 
+from mqlstream.cli.lead import worker_address
 from mqlstream.cli.output import emit, format_option
 from mqlstream.config import load
-from mqlstream.errors import UnreachableError, UsageError
-
-_PATIENCE_S = 10.0
+from mqlstream.errors import UsageError
 
 
 @click.command("insights")
 @click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="F", help="Settings file (YAML); variables win over it.")
-@click.option("--url", metavar="URL", help="A worker with the role insights. Default: the one that MQLSTREAM_HTTP_BIND names.")
+@click.option("--url", metavar="URL", help="A worker with the role insights. Default: the address in the settings, http://127.0.0.1:8080.")
 @click.option("--definition", metavar="D", help="Only this definition.")
 @click.option("--since", metavar="DAY", help="Handoffs from this day on, such as 2026-11-02 (UTC).")
 @click.option("--until", metavar="DAY", help="Handoffs before this day.")
@@ -34,9 +31,13 @@ def command(config_file: Path | None, url: str | None, definition: str | None, s
       mqlstream insights
       mqlstream insights --url http://worker:8080 --definition b2b-default --since 2026-11-01 --format json
     """
-    worker = url or f"http://{load(config_file, os.environ).http_bind}"
+    from mqlstream.doors.insights import ask
+
+    if url is not None and not url.startswith(("http://", "https://")):
+        raise UsageError(f"--url: got {url!r}, expected a worker's address such as http://127.0.0.1:8080")
+    worker = url or worker_address(load(config_file, os.environ))
     asked = {name: value for name, value in (("definition", definition), ("since", since), ("until", until)) if value is not None}
-    definitions = asyncio.run(_ask(worker, asked))["definitions"]
+    definitions = asyncio.run(ask(worker, asked))["definitions"]
     if format_ != "table":
         emit(definitions, format_)
         return
@@ -44,28 +45,6 @@ def command(config_file: Path | None, url: str | None, definition: str | None, s
         _show(each)
     if not definitions:
         click.echo("No handoffs yet.", err=True)
-
-
-async def _ask(worker: str, asked: Mapping[str, str]) -> dict[str, Any]:
-    """The worker's answer. Raises `UnreachableError` when there is none, `UsageError` when the question is refused."""
-    try:
-        page = URL(worker.rstrip("/") + "/v1/insights").with_query(asked)
-        if page.scheme not in ("http", "https") or not page.host:
-            raise ValueError("no http:// or https:// address")
-    except ValueError as error:
-        raise UsageError(f"--url is {worker[:80]!r}: {error}, expected a worker such as http://127.0.0.1:8080") from None
-    try:
-        timeout = aiohttp.ClientTimeout(total=_PATIENCE_S)
-        async with aiohttp.ClientSession(timeout=timeout) as http, http.get(page) as response:
-            if response.status == 404:
-                raise UnreachableError(f"{worker}: no insights there; expected a worker with the role insights")
-            answer: dict[str, Any] = await response.json()
-    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        raise UnreachableError(f"{worker}: {error or type(error).__name__}; expected a worker with the roles insights and web") from None
-    if response.status == 200:
-        return answer
-    reason = f"{worker}: {answer.get('error', response.status)}"
-    raise UsageError(reason) if response.status == 400 else UnreachableError(reason)
 
 
 def _show(definition: Mapping[str, Any]) -> None:

@@ -17,7 +17,6 @@ from mqlstream.doors.asking import ask
 from mqlstream.errors import UsageError
 from mqlstream.ingest.fields import Refused, text_ms
 
-_ANY = ("0.0.0.0", "::")  # where a worker may listen, but nobody can connect to
 _LONG = ("contributions", "clipped", "timeline", "standing", "qualify")
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -99,10 +98,11 @@ def _ask(lead: str, config_file: Path | None, url: str | None, definition: str |
         raise UsageError(f"--url: got {url!r}, expected a worker's address such as http://127.0.0.1:8080")
     if not lead:
         raise UsageError("LEAD: got nothing, expected a lead id")
-    return asyncio.run(ask(url or _address(settings), lead, query, settings.http_token))
+    return asyncio.run(ask(url or worker_address(settings), lead, query, settings.http_token))
 
 
-def _address(settings: Settings) -> str:
-    if settings.http_advertise is None and settings.http_host in _ANY:
+def worker_address(settings: Settings) -> str:
+    """Where to ask when no address is given: the worker that has the same settings, on this machine."""
+    if settings.http_advertise is None and settings.http_everywhere:
         return f"http://{'[::1]' if ':' in settings.http_host else '127.0.0.1'}:{settings.http_port}"
     return settings.http_url

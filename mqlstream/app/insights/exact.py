@@ -37,6 +37,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage, FutureMessage
 from mode import Service
 
+SESSION_MS = 15_000  # a worker that is silent for longer loses its partitions
 _ANSWER_S = 30.0  # for what a healthy broker does within milliseconds
 
 
@@ -114,8 +115,8 @@ class _Thread(driver.AIOKafkaConsumerThread):
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             isolation_level="read_committed",
-            session_timeout_ms=15_000,
-            heartbeat_interval_ms=3_000,
+            session_timeout_ms=SESSION_MS,
+            heartbeat_interval_ms=SESSION_MS // 5,
             max_poll_interval_ms=2**31 - 1,
             max_poll_records=500,
             fetch_max_wait_ms=100,
@@ -265,8 +266,9 @@ class Rebuild(Service):
         assignment = consumer.assignment()
         changelogs = {partition for partition in assignment if partition.topic == app.table.changelog_topic.get_topic_name()}
         app.forget()
-        for changelog in sorted(changelogs):
-            await app.restore(changelog)
+        async with asyncio.TaskGroup() as restoring:
+            for changelog in changelogs:
+                restoring.create_task(app.restore(changelog))
         try:
             sources = assignment - changelogs
             if not await consumer.resume(sources, changelogs, lambda: app.rebalancing_count == rebalances):
@@ -285,6 +287,10 @@ class Rebuild(Service):
 
 class ExactTables(TableManager):
     logger = LOGGER
+
+    async def on_start(self) -> None:
+        await self._update_channels()  # Faust sleeps for a second before
+        await self.recovery.start()
 
     @property
     def recovery(self) -> Any:
