@@ -18,6 +18,7 @@ _OFF = {
     "expired": "expired",
 }
 _BLOCKED = {
+    "catching_up": "reviews from {from} on wait for older events that may still come",
     "shadow": "a shadow definition hands nobody off",
     "stage": "stage {stage}",
     "cooldown": "cooldown until {until}",
@@ -59,7 +60,7 @@ def tell_life(row: Json) -> None:
         click.echo(f"  standing: {_made(rule)}")
     click.echo("to become an MQL:")
     for blocked in row["qualify"]["blocked"]:
-        told = {name: date(value) if name == "until" and value is not None else value for name, value in blocked.items()}
+        told = {name: date(value) if isinstance(value, int) else value for name, value in blocked.items()}
         click.echo(f"  in the way: {_BLOCKED[blocked['by']].format(**told)}")
     condition = row["qualify"]["condition"]
     if condition is None:

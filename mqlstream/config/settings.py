@@ -83,6 +83,11 @@ class Settings:
         return int(self.http_bind.rpartition(":")[2])
 
     @property
+    def http_everywhere(self) -> bool:
+        """Whether ``http_bind`` means all addresses of the machine, by which nobody reaches it from another."""
+        return self.http_host in ("0.0.0.0", "::")
+
+    @property
     def http_url(self) -> str:
         """Where other workers find this one."""
         return f"http://{self.http_advertise or self.http_bind}"

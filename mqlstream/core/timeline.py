@@ -240,7 +240,7 @@ def _qualify(count: _Count, track: Track, sums: Sequence[float]) -> Json:
     """Whether the condition holds at that moment, part by part, and what else stands in the way (``blocked``)."""
     plan = count.plan
     attributes = attributes_at(plan, count.lead, count.as_of)
-    blocked = list(_blocked(plan, track, attributes, count.as_of))
+    blocked = list(_blocked(plan, count.lead, track, attributes, count.as_of))
     if plan.condition is None:
         return {"holds": False, "blocked": blocked, "condition": None}
     moment = Moment(sums, attributes, awarded_in_cycle(plan, count.tally, track, attributes))
@@ -248,7 +248,9 @@ def _qualify(count: _Count, track: Track, sums: Sequence[float]) -> Json:
     return {"holds": condition["holds"], "blocked": blocked, "condition": condition}
 
 
-def _blocked(plan: Plan, track: Track, attributes: Attributes, as_of: int) -> Iterator[Json]:
+def _blocked(plan: Plan, lead: Lead, track: Track, attributes: Attributes, as_of: int) -> Iterator[Json]:
+    if lead.state.unreviewed != NEVER:
+        yield {"by": "catching_up", "from": lead.state.unreviewed}
     if not plan.live:
         yield {"by": "shadow"}
     if track.stage not in OPEN_STAGES:

@@ -54,6 +54,14 @@ def is_local(host: str) -> bool:
         return False
 
 
+def is_anywhere(host: str) -> bool:
+    """Whether a server bound to it listens on all addresses of its machine: nobody reaches it by that."""
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False
+
+
 def _name(host: str) -> str:
     """The name in a Host header, without the port."""
     if host.startswith("["):

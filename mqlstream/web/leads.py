@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import aiohttp
 from aiohttp import web
+from yarl import URL
 
 from mqlstream.core.outcome import Reason
 from mqlstream.doors.asking import url_of
@@ -18,7 +19,7 @@ from mqlstream.engine.status import StageStatus
 from mqlstream.ingest.fields import MAX_ID, Refused, text_ms
 from mqlstream.ingest.identity import normalise_email
 from mqlstream.stages.lookup import CannotAnswer, Question
-from mqlstream.web.guard import Guard, refused
+from mqlstream.web.guard import Guard, is_anywhere, refused
 from mqlstream.wire import key_of, partition_of
 
 PASSED_ON = "X-Mqlstream-Passed-On"
@@ -76,8 +77,13 @@ class LeadPages:
         if any(each.task == task for each in status.tasks):
             return await self._own(task, question)
         owner = status.owners.get(task)
-        if PASSED_ON in request.headers or not owner:
-            return refused(503, f"task {task} is moving between workers" if status.joined else "this worker is not in its group yet")
+        if not status.joined:
+            return refused(503, "this worker is not in its group yet")
+        if not owner:
+            return refused(503, f"task {task} is moving between workers")
+        if PASSED_ON in request.headers or is_anywhere(URL(owner).host or ""):
+            hint = "or its worker does not advertise an address of its own (MQLSTREAM_HTTP_ADVERTISE)"
+            return refused(503, f"task {task} is moving between workers, {hint}")
         return await self._pass_on(owner, question)
 
     async def _own(self, task: int, question: Question) -> web.Response:

@@ -262,6 +262,15 @@ def test_what_stands_in_the_way_is_told(text: str, blocked: list[Json]) -> None:
     assert row["qualify"]["blocked"] == blocked
 
 
+def test_a_review_that_waits_for_older_events_is_told() -> None:
+    program = compile_texts([FIRST + "rules:\n  - {id: visit, on: web_visit, points: 20}\nqualify: {threshold: {total: 20}}\n"])
+    lead = open_lead(program, "ann")
+    step(program, lead, visit(1), START - MINUTE)
+    row = life(program.plans[0], lead, START)
+    assert (row["stage"], row["qualify"]["holds"]) == ("lead", True)
+    assert row["qualify"]["blocked"] == [{"by": "catching_up", "from": START}]
+
+
 def test_without_a_condition_nothing_is_missing_and_nothing_holds() -> None:
     assert told("rules: []\n", visit(1))["qualify"] == {"holds": False, "blocked": [], "condition": None}
 

@@ -33,6 +33,7 @@ version: 1
 rules: [{id: visit, on: web_visit, points: 60}]
 qualify: {threshold: {total: 100}}
 """
+MOVING = "task 1 is moving between workers, or its worker does not advertise an address of its own (MQLSTREAM_HTTP_ADVERTISE)"
 ODD = "ann/ö?#%2F e@acme.example"
 
 
@@ -49,7 +50,7 @@ class Desk:
         for number, event in enumerate(events):
             task = wire.partition_of(wire.key_of(event.lead), PARTITIONS)
             if task in self.processors:
-                self.processors[task].process([Read(wire.encode(event), number, event.time)], None)
+                self.processors[task].process([Read(wire.encode(event), number, event.time, key=wire.key_of(event.lead))], None)
 
     def status(self) -> StageStatus:
         tasks = tuple(TaskStatus(task, TaskState.RUNNING, 0, "", {}) for task in self.processors)
@@ -175,8 +176,12 @@ async def test_workers_that_take_each_other_for_the_owner_do_not_ask_in_circles(
     async with serving(one) as first, serving(two) as second:
         one.owners, two.owners = {1: second}, {1: first}
         status, told, headers = await get(first, lead_of_task(1))
-        assert (status, told, headers["Retry-After"]) == (503, {"error": "task 1 is moving between workers"}, "1")
+        assert (status, told, headers["Retry-After"]) == (503, {"error": MOVING}, "1")
         assert (await get(first, lead_of_task(1), {PASSED_ON: "1"}))[0] == 503
+        one.owners = {1: "http://0.0.0.0:8080"}
+        assert (await get(first, lead_of_task(1)))[:2] == (503, {"error": MOVING})
+        one.owners = {}
+        assert (await get(first, lead_of_task(1)))[:2] == (503, {"error": "task 1 is moving between workers"})
 
 
 async def test_an_owner_that_is_gone_or_has_another_token_is_told() -> None:
