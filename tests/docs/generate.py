@@ -1,4 +1,4 @@
-"""`make docs`: writes what in docs/ is made from the descriptions of the language. `test_reference` holds it to them."""
+"""`make docs`: writes what in docs/ is made from the descriptions of the language and of the adapters. Tests hold it to them."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ from pathlib import Path
 
 from mqlstream.definition.reference import refreshed
 from mqlstream.definition.schema import schema_text
+from mqlstream.ingest.adapters import describe
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 REFERENCE = DOCS / "definition-reference.md"
 SCHEMA = DOCS / "definition.schema.json"
+ADAPTERS = DOCS / "adapters.md"
 
 
 def generated() -> dict[Path, str]:
-    """Each generated file and its text; the reference page keeps its prose and gets its tables anew."""
-    return {REFERENCE: refreshed(REFERENCE.read_text()), SCHEMA: schema_text()}
+    """Each generated file and its text; a page keeps its prose and gets its tables anew."""
+    pages = {REFERENCE: refreshed(REFERENCE.read_text()), ADAPTERS: describe.refreshed(ADAPTERS.read_text())}
+    return {**pages, SCHEMA: schema_text()}
 
 
 if __name__ == "__main__":
