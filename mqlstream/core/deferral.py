@@ -6,7 +6,7 @@ known, `catch_up` lives through the lead's moments up to there as if its events 
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from itertools import pairwise
 
 from mqlstream.core.event import DAY_MS, Event
@@ -59,12 +59,10 @@ def _concerns(plan: Plan, lead: Lead, index: int, time: int, changed: bool) -> b
 def catch_up(program: Program, lead: Lead, until_ms: int) -> list[Output]:
     """Review the lead at every moment from the first unreviewed one to before ``until_ms``; what that sets off, in order."""
     state = lead.state
-    begin, ahead, seq, tallies = state.unreviewed, state.as_of, state.seq, lead.tallies
+    begin, ahead, tallies = state.unreviewed, state.as_of, lead.tallies
     if begin == NEVER or (begin >= until_ms and not (program.has_timers and NEVER < state.due < until_ms)):
         return []
     moments = _moments(lead, begin)
-    if _renumber(program, lead, begin):
-        tallies = [None] * len(tallies)
     _go_back(lead, begin)
     outputs: list[Output] = []
     for before, moment in pairwise([begin - 1, *moments]):
@@ -74,11 +72,15 @@ def catch_up(program: Program, lead: Lead, until_ms: int) -> list[Output]:
         _move(program, lead, lead.ledger.between(before + 1, moment + 1), moment)
         for plan, tally in zip(program.plans, lead.tallies, strict=True):
             if tally is not None and _entered(lead, plan) <= moment:
-                outputs += review(plan, program.shape, lead, tally, None, True)
+                found = review(plan, program.shape, lead, tally, None, True)
+                outputs += found
+                if found:
+                    _part(program, lead)
         if program.has_timers and all(track.entered <= moment for track in state.tracks.values()):
             set_timer(program, lead, moment)
     outputs += _fire_until(program, lead, min(until_ms - 1, ahead))
-    state.as_of, state.seq, lead.tallies = max(ahead, state.as_of), seq, tallies
+    state.as_of = max(ahead, state.as_of)
+    lead.tallies = [None] * len(tallies) if outputs else tallies
     state.unreviewed = next((moment for moment in moments if moment >= until_ms), NEVER)
     return outputs
 
@@ -91,6 +93,8 @@ def answer_in_order(program: Program, lead: Lead, event: Event) -> tuple[Outcome
     state.as_of = min(ahead, max([event.time, *(track.entered for track in state.tracks.values())]))
     lead.tallies = [None] * len(lead.tallies)
     outcome, moved = answer(program, lead, event)
+    if moved:
+        _part(program, lead)
     if program.has_timers:
         set_timer(program, lead, state.as_of)
     later = [moment for moment in _moments(lead, event.time + 1, ahead) if moment > state.as_of]
@@ -124,7 +128,6 @@ def _go_back(lead: Lead, begin: int) -> None:
     times += [fact.time for fact in state.facts]
     times += [track.entered for track in state.tracks.values()]
     state.as_of = max((time for time in times if time < begin), default=NEVER)
-    state.seq = max((entry.seq for entry in state.entries[:place]), default=0)
     lead.tallies = [None] * len(lead.tallies)
 
 
@@ -132,7 +135,10 @@ def _fire_until(program: Program, lead: Lead, moment: int) -> list[Output]:
     """What time does to the lead up to and at a moment."""
     outputs: list[Output] = []
     while program.has_timers and NEVER < lead.state.due <= moment:
-        outputs += fire(program, lead)
+        found = fire(program, lead)
+        outputs += found
+        if found:
+            _part(program, lead)
     return outputs
 
 
@@ -140,7 +146,6 @@ def _move(program: Program, lead: Lead, come: list[Entry], moment: int) -> None:
     """The lead's clock and sums move on to a moment, at which entries have come."""
     state = lead.state
     state.as_of = moment
-    state.seq = max([state.seq, *(entry.seq for entry in come)])
     for index, plan in enumerate(program.plans):
         tally = lead.tallies[index]
         if tally is None or program.own_flood[index] or not _takes(plan, tally, come, moment):
@@ -156,21 +161,25 @@ def _takes(plan: Plan, tally: Tally, come: list[Entry], moment: int) -> bool:
     return moment < tally.good_until and len(counted) + len(come) <= plan.ledger and not (counted and counted[-1].time >= moment)
 
 
-def _renumber(program: Program, lead: Lead, begin: int) -> bool:
-    """Give entries the arrival numbers that they would have in order, where rules ask what came after what; whether any changed."""
-    if all(plan.plain for plan in program.plans):
-        return False
-    entries = lead.state.entries
-    place = bisect_left(entries, begin, key=_time)
-    least = min((entry.seq for entry in entries[place:]), default=lead.state.seq + 1)
-    moved = [entry for entry in entries[:place] if entry.seq > least] + entries[place:]
-    numbers = sorted(entry.seq for entry in moved)
-    if numbers == [entry.seq for entry in moved]:
-        return False
-    for entry, number in zip(moved, numbers, strict=True):
+def _part(program: Program, lead: Lead) -> None:
+    """A stage may have been entered: entries up to now came before it, and those ahead come after it, as they would in order.
+
+    Rules on the fast track ask that, by arrival numbers.
+    """
+    state = lead.state
+    place = bisect_right(state.entries, state.as_of, key=_time)
+    if place == len(state.entries) or all(plan.plain for plan in program.plans):
+        return
+    least = min(entry.seq for entry in state.entries[place:])
+    moved = [entry for entry in state.entries[:place] if entry.seq > least] + state.entries[place:]
+    for entry, number in zip(moved, sorted(entry.seq for entry in moved), strict=True):
         entry.seq = number
+    since = state.entries[place].seq - 1
+    for track in state.tracks.values():
+        if track.entered == state.as_of:
+            track.since = since
     lead.ledger.packer.forget()
-    return True
+    lead.tallies = [None] * len(lead.tallies)
 
 
 def _time(entry: Entry) -> int:
