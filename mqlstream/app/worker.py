@@ -146,10 +146,6 @@ def _doors(settings: Settings, kafka: Mapping[str, Any], leads: StageRunner | No
         log.warning(
             "MQLSTREAM_HTTP_ADVERTISE is not set: other workers cannot reach this one at %s to ask about its leads", settings.http_bind
         )
-    if settings.http_advertise is None and settings.http_everywhere:
-        log.warning(
-            "MQLSTREAM_HTTP_ADVERTISE is not set: other workers cannot reach this one at %s to ask about its leads", settings.http_bind
-        )
     guard = Guard(settings.http_host, settings.http_token)
     feedback = FeedbackDoor(kafka, Topics(settings.topic_prefix).feedback, largest_message_bytes())
     return LeadPages(leads, settings.partitions, guard, settings.http_token), FeedbackPage(feedback, guard)

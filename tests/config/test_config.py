@@ -285,6 +285,35 @@ def test_secrets_show_nowhere(tmp_path: Path) -> None:
     assert "hush" not in str(rows)
 
 
+def test_the_token_of_the_web_pages_is_a_secret_too(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("hush-hush-hush-hush\n")
+    settings = load(None, {"MQLSTREAM_HTTP_TOKEN_FILE": str(tmp_path / "token")})
+    assert settings.http_token == "hush-hush-hush-hush"
+    assert "hush" not in repr(settings)
+    assert {row["setting"]: row["value"] for row in effective(settings)}["http_token"] == "********"
+
+
+@pytest.mark.parametrize("token", ["short", "with a space in its middle", "tökén-tökén-tökén-tökén", "a-tab-at-the-end-of-it\t"])
+def test_a_token_that_protects_nothing_or_fits_no_header_is_refused_and_not_shown(token: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        load(None, {"MQLSTREAM_HTTP_TOKEN": token})
+    assert str(caught.value) == "MQLSTREAM_HTTP_TOKEN: got a value of another kind, expected 16 or more ASCII characters without spaces"
+
+
+@pytest.mark.parametrize(
+    ("variables", "url"),
+    [
+        ({}, "http://127.0.0.1:8080"),
+        ({"MQLSTREAM_HTTP_BIND": "0.0.0.0:8081"}, "http://0.0.0.0:8081"),
+        ({"MQLSTREAM_HTTP_BIND": "0.0.0.0:8081", "MQLSTREAM_HTTP_ADVERTISE": "[fd00::7]:80"}, "http://[fd00::7]:80"),
+    ],
+)
+def test_other_workers_find_a_worker_where_it_advertises_or_else_where_it_listens(variables: dict[str, str], url: str) -> None:
+    settings = load(None, variables)
+    assert settings.http_url == url
+    assert settings.http_everywhere == ("MQLSTREAM_HTTP_BIND" in variables)
+
+
 def test_every_setting_is_shown_with_its_value_and_origin() -> None:
     rows = {row["setting"]: row for row in effective(load(None, {"MQLSTREAM_DEFINITIONS": "a.yaml,b", "HOME": "/h"}))}
     assert list(rows) == [field.name for field in FIELDS]

@@ -27,6 +27,7 @@ def documents(name: str) -> list[dict[str, Any]]:
 DEPLOYMENT = documents("deployment.yaml")[0]["spec"]
 POD = DEPLOYMENT["template"]["spec"]
 WORKER = POD["containers"][0]
+VALUES = {entry["name"]: entry["value"] for entry in WORKER["env"] if "value" in entry}
 USERS = {user["metadata"]["name"]: user["spec"]["authorization"]["acls"] for user in documents("user.yaml")}
 
 
@@ -54,8 +55,8 @@ def test_the_workers_may_do_what_they_do_with_each_topic_and_no_more():
     topics = Topics(SETTINGS.topic_prefix)
     for topic in declared():
         # The program writes definitions only at an operator's hand, who has an account of their own.
-        # Handoffs are read again, for insights.
-        expected = reads[{"definitions": "input", "handoff": "internal"}.get(topic.key, topic.role)]
+        # Handoffs are read again, for insights; feedback is written where it was posted to a worker.
+        expected = reads[{"definitions": "input", "handoff": "internal", "feedback": "internal"}.get(topic.key, topic.role)]
         assert allowed("mqlstream", "topic", getattr(topics, topic.key)) == expected, topic.key
 
 
@@ -73,12 +74,14 @@ def test_a_sales_tool_reads_handoffs_and_cannot_write_any():
 
 
 def test_the_workers_settings_are_settings_there_are(tmp_path):
-    environment = {entry["name"]: entry["value"] for entry in WORKER["env"]}
-    password = tmp_path / "password"
-    password.write_text("x")
-    assert environment["MQLSTREAM_SASL_PLAIN_PASSWORD_FILE"].endswith("/password")
-    environment["MQLSTREAM_SASL_PLAIN_PASSWORD_FILE"] = str(password)
-    assert load(None, environment).kafka.sasl_mechanism == "SCRAM-SHA-512"
+    environment = VALUES | {"MQLSTREAM_HTTP_ADVERTISE": VALUES["MQLSTREAM_HTTP_ADVERTISE"].replace("$(POD_IP)", "10.0.0.7")}
+    for secret, key in (("MQLSTREAM_SASL_PLAIN_PASSWORD_FILE", "password"), ("MQLSTREAM_HTTP_TOKEN_FILE", "token")):
+        (tmp_path / key).write_text("x" * 64)
+        assert environment[secret].endswith(f"/{key}")
+        environment[secret] = str(tmp_path / key)
+    settings = load(None, environment)
+    assert settings.kafka.sasl_mechanism == "SCRAM-SHA-512"
+    assert settings.http_url == f"http://10.0.0.7:{WORKER['ports'][0]['containerPort']}"
 
 
 def test_the_image_is_of_this_version():
@@ -87,8 +90,8 @@ def test_the_image_is_of_this_version():
 
 def test_every_path_in_a_setting_is_mounted():
     mounted = tuple(mount["mountPath"] for mount in WORKER["volumeMounts"])
-    for entry in WORKER["env"]:
-        assert not entry["value"].startswith("/") or entry["value"].startswith(mounted), entry["name"]
+    for name, value in VALUES.items():
+        assert not value.startswith("/") or value.startswith(mounted), name
     assert {mount["name"] for mount in WORKER["volumeMounts"]} == {volume["name"] for volume in POD["volumes"]}
 
 
