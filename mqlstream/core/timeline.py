@@ -6,6 +6,7 @@ event was worth follows from the ledger: of an event that has left it, only what
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -189,14 +190,14 @@ def _timeline(count: _Count) -> Iterator[Json]:
     lead = count.lead
     state, sources = lead.state, lead.state.sources
     said = {(fact.time, sources[fact.source], fact.id): _told(fact.values) for fact in state.facts if fact.time <= count.as_of}
-    counted = {id(entry) for entry in countable(count.plan, lead.ledger, count.as_of)}
+    ignored = _ignored(count)
     late = _late(state.entries)
     lines: dict[tuple[int, str, str], Json] = {}
     for entry in state.entries:
         if entry.time > count.as_of:
             continue
         key = (entry.time, sources[entry.source], entry.id)
-        counts = id(entry) in counted
+        reason = ignored.get(id(entry))
         lines[key] = {
             "time": entry.time,
             "kind": KINDS[entry.kind],
@@ -205,9 +206,9 @@ def _timeline(count: _Count) -> Iterator[Json]:
             "machine": bool(entry.flags & MACHINE),
             "late": id(entry) in late,
             "arrival": entry.seq,
-            "ignored": None if counts else _ignored(count, entry),
+            "ignored": reason,
             "attributes": said.pop(key, {}),
-            "rules": [count.made_of(rule, entry) for rule in count.matched(entry)] if counts else [],
+            "rules": [count.made_of(rule, entry) for rule in count.matched(entry)] if reason is None else [],
         }
     for (time, source, event_id), values in said.items():
         line = dict.fromkeys(("time", "kind", "source", "id", "machine", "late", "arrival", "ignored"))
@@ -227,13 +228,20 @@ def _late(entries: Sequence[Entry]) -> set[int]:
     return late
 
 
-def _ignored(count: _Count, entry: Entry) -> str:
-    """Why an event in the ledger does not count under the plan."""
-    if count.as_of // DAY_MS - entry.time // DAY_MS >= count.plan.horizon_days:
-        return Reason.TOO_OLD.value
-    same_day = [other for other in count.lead.state.entries if other.time // DAY_MS == entry.time // DAY_MS and other.kind == entry.kind]
-    before = next(place for place, other in enumerate(same_day) if other is entry)
-    return (Reason.FLOOD if before >= count.plan.per_day else Reason.LEDGER_FULL).value
+def _ignored(count: _Count) -> dict[int, str]:
+    """Why events in the ledger (by identity) do not count under the plan, those that do left out."""
+    entries = count.lead.state.entries
+    counted = {id(entry) for entry in countable(count.plan, count.lead.ledger, count.as_of)}
+    first_day = count.as_of // DAY_MS - count.plan.horizon_days + 1
+    of_day: Counter[tuple[int, int]] = Counter()
+    found = {}
+    for entry in entries:
+        day = entry.time // DAY_MS
+        of_day[day, entry.kind] += 1
+        if id(entry) not in counted:
+            flood = of_day[day, entry.kind] > count.plan.per_day
+            found[id(entry)] = (Reason.TOO_OLD if day < first_day else Reason.FLOOD if flood else Reason.LEDGER_FULL).value
+    return found
 
 
 def _qualify(count: _Count, track: Track, sums: Sequence[float]) -> Json:
