@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 WAITING_MAX = 200  # of one task
-AT_ONCE = 20  # answered after one commit: answering takes time from the stream
+AT_ONCE = 10  # answered after one commit: answering takes time from the stream
 PATIENCE_S = 5.0
 
 

@@ -111,6 +111,9 @@ async def test_any_worker_tells_of_any_lead_and_takes_sales_answers_also_after_o
     await installation.until_done()
     for worker in (one, two):
         await in_stage(worker, leads, "sal")
+    for reason, outcome in (("", "scored"), ("duplicate", "ignored")):
+        label = f'kind="feedback",outcome="{outcome}",reason="{reason}"'
+        assert sum(worker.metric("mqlstream_events_total", label) for worker in (one, two)) == len(leads)
     told = {lead: look_up(two, lead) for lead in leads}
 
     one.send(signal.SIGKILL)
@@ -125,6 +128,8 @@ async def test_any_worker_tells_of_any_lead_and_takes_sales_answers_also_after_o
     assert status == 202
     await in_stage(two, leads, "sql")
     assert two.complaints() == []
+    for worker in (one, two):
+        assert "acme.example" not in worker.log.read_text(), "no lead is named in a log"
 
 
 async def test_a_frozen_worker_tells_nothing_old_when_it_wakes_up(installation: Installation) -> None:
