@@ -24,7 +24,7 @@ _END = 2**62  # after any event
 
 
 class CatchingUp:
-    """What one score task puts off. While nothing is, `idle` says so, and the task need not ask further."""
+    """What one score task puts off. ``idle``: in this batch nothing is, every event is reviewed as it comes."""
 
     def __init__(self, program: Program, table: LeadTable) -> None:
         self._program = program
@@ -33,6 +33,7 @@ class CatchingUp:
         self._packed = self._watermark.packed()  # as the changelog has it
         self._waiting: dict[str, int] = {}  # lead id -> its earliest unreviewed moment
         self._heap: list[tuple[int, str]] = []  # the same by moment; what is no longer so is passed over
+        self.idle = True
         self._course: list[tuple[int, int | None]] = []  # in the batch: (offset, `Watermark.before_ms` from there on)
 
     def restore(self, value: bytes | None) -> None:
@@ -50,6 +51,11 @@ class CatchingUp:
         Returns the offset of one that takes the watermark back in time: there the batch has to be cut, so that what was known
         before is made use of. It is not heard, nor what follows.
         """
+        cut = self._hear(broadcasts, offset, reject)
+        self.idle = not self._waiting and all(before_ms is None for _, before_ms in self._course)
+        return cut
+
+    def _hear(self, broadcasts: Sequence[Record], offset: int, reject: Callable[[Record, str], None]) -> int | None:
         self._course = [(-1, self._watermark.before_ms)]
         for record in broadcasts:
             try:
@@ -74,11 +80,6 @@ class CatchingUp:
             return []
         self._packed = packed
         return [(CHANGELOG_KEY, packed)]
-
-    @property
-    def idle(self) -> bool:
-        """Whether all events of the batch are reviewed as they come."""
-        return not self._waiting and all(before_ms is None for _, before_ms in self._course)
 
     def arrive(self, lead: Lead, offset: int) -> tuple[int | None, list[Output]]:
         """Before the event at an offset is applied: up to when all were there (see `step`), and what is made up for by then."""

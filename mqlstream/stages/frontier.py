@@ -23,6 +23,7 @@ class Reading:
         self._task = task
         self._surroundings: Surroundings | None = None
         self._told: int | None = None  # the frontier last told
+        self._lagging: frozenset[str] = frozenset()  # topics with a backlog of which something was read, as far as it matters
 
     def attend(self, surroundings: Surroundings) -> None:
         """Before the first batch."""
@@ -42,9 +43,12 @@ class Reading:
             return None, None
         backlog = self._surroundings.backlog()
         live_ms = self._surroundings.wall_ms() - BEHIND_MS
-        after = min((self.newest.get(topic, 0) for topic in backlog), default=_LIVE)
+        # A quiet topic whose next record is on its way is no reason for a task that keeps up to say that it does not.
+        self._lagging = backlog if self._told != _LIVE else backlog & {*self._lagging, *first}
+        after = min((self.newest.get(topic, 0) for topic in self._lagging), default=_LIVE)
         if after >= live_ms:
             after = _LIVE
+            self._lagging = frozenset()
         told, self._told = self._told, after
         if told == after == _LIVE:
             return None, None

@@ -49,6 +49,19 @@ def test_a_task_that_keeps_up_says_nothing_more_even_of_old_events() -> None:
     assert world.batch(visits=[NOW]) == (None, None), "a few fresh records always wait somewhere"
 
 
+def test_a_quiet_topic_whose_next_record_is_on_its_way_is_no_backlog() -> None:
+    world = World()
+    world.backlog = {"forms"}
+    world.batch(forms=[NOW - 9 * HOUR])
+    world.backlog = set()
+    assert world.batch() == (None, at(None))
+    world.backlog = {"forms"}
+    assert world.batch(visits=[NOW]) == (None, None)
+    assert world.batch(visits=[NOW]) == (None, None)
+    assert world.batch(forms=[NOW - 9 * HOUR, NOW - 8 * HOUR]) == (at(NOW - 9 * HOUR), at(NOW - 8 * HOUR))
+    assert world.batch(visits=[NOW]) == (None, at(NOW - 8 * HOUR))
+
+
 def test_the_first_events_are_announced_before_they_are_written() -> None:
     world = World()
     world.backlog = {"visits", "forms"}
