@@ -17,7 +17,7 @@ from mqlstream.stages.dead_letter import PLACES, dead_letter
 def wanted_places(headers: Headers) -> Collection[int]:
     """The parts to read of a record that comes back from the dead letters, where it was put for these alone; else empty, for all."""
     for name, value in reversed(headers):
-        if name == PLACES:
+        if name == PLACES and value:
             words = value.split(b",", MAX_PARTS)[:MAX_PARTS]
             return frozenset(int(word) for word in words if word.isdigit() and len(word) < 6)
     return ()

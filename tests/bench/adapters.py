@@ -21,7 +21,7 @@ from mqlstream.ingest.adapters.registry import ADAPTERS, source_of
 from mqlstream.ingest.canonical import canonical
 from tests.ingest.test_adapters import FILES, records
 
-_REPEATS = 5  # the fastest counts: the others had to share the machine
+_REPEATS = 60  # short ones, of which the fastest counts: the others had to share the machine
 
 
 class Cost(NamedTuple):
@@ -34,7 +34,7 @@ class Cost(NamedTuple):
     canonical_micros: float
 
 
-def measure(rounds: int = 300) -> list[Cost]:
+def measure(rounds: int = 20) -> list[Cost]:
     """The cost of every source's payloads, of their parts that are events."""
     costs = []
     for name in ADAPTERS:

@@ -187,6 +187,25 @@ def test_a_batch_beyond_the_limit_is_refused_whole() -> None:
     assert results([], "sendgrid") == [Ignored("unknown", Reason.NOT_SUPPORTED, "an empty batch")]
 
 
+@pytest.mark.parametrize(
+    ("adapter", "payload", "text"),
+    [
+        ("zoom", {"webinar_id": "w" * 513, "participants": []}, "webinar_id: got a text of 513 characters, expected at most 512"),
+        ("gotowebinar", {"sessionKey": "s" * 513, "attendees": []}, "sessionKey: got a text of 513 characters, expected at most 512"),
+        ("hubspot", {"formId": "f" * 513, "results": []}, "formId: got a text of 513 characters, expected at most 512"),
+        (
+            "ses",
+            {"eventType": "Delivery", "delivery": {"recipients": [f"{n}@a.example" for n in range(51)]}, "mail": {"messageId": "m"}},
+            "delivery: got 51 recipients, expected at most 50",
+        ),
+    ],
+)
+def test_what_every_event_of_a_record_gets_a_copy_of_is_bounded(adapter: str, payload: dict[str, Any], text: str) -> None:
+    (result,) = results(payload, adapter)
+    assert isinstance(result, Rejected)
+    assert result.detail == text
+
+
 def test_a_payload_nested_too_deep_is_refused() -> None:
     deep = b'{"a":' * 70 + b"1" + b"}" * 70
     for value in (deep, b"[" * 2000, b'[{"event":"open","x":' + deep + b"}]"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import unquote_plus
 
 from mqlstream.core.outcome import Reason
 from mqlstream.ingest.adapters.base import json_value
@@ -17,12 +17,15 @@ def form_or_json(value: bytes) -> Any:
     """What JSON holds, or the object that a form's pairs make."""
     if value[:1] in (b"{", b"["):
         return json_value(value)
-    try:
-        pairs = parse_qsl(value.decode(errors="replace"), keep_blank_values=True, max_num_fields=MAX_PAIRS)
-    except ValueError:
-        raise Refused(Reason.TOO_LARGE, f"value: got too many fields of a form, expected at most {MAX_PAIRS}") from None
+    pairs = value.decode(errors="replace").split("&", MAX_PAIRS)
+    if len(pairs) > MAX_PAIRS:
+        raise Refused(Reason.TOO_LARGE, f"value: got too many fields of a form, expected at most {MAX_PAIRS}")
     found: dict[str, Any] = {}
-    for name, content in pairs:
+    for pair in pairs:
+        name, equals, content = pair.partition("=")
+        if not equals:
+            continue
+        name, content = _plain(name), _plain(content)
         path = name.replace("]", "").split("[", _MAX_LEVELS)
         level = found
         for key in path[:-1]:
@@ -35,3 +38,7 @@ def form_or_json(value: bytes) -> Any:
     if not found:
         raise Refused(Reason.NOT_AN_OBJECT, "value: got neither JSON nor the fields of a form, expected one of them")
     return found
+
+
+def _plain(text: str) -> str:
+    return unquote_plus(text) if "%" in text or "+" in text else text

@@ -12,7 +12,7 @@ from typing import Any
 
 from mqlstream.ingest.adapters.attendance import watched
 from mqlstream.ingest.adapters.base import Adapter, Found, Headers, Option, Parts, Skip, an_object, json_value, parts_of
-from mqlstream.ingest.adapters.values import at, beside, composed, listed, needed, of_types, split_name, text, told
+from mqlstream.ingest.adapters.values import at, beside, composed, listed, needed, of_types, shared_text, split_name, text, told
 
 EVENT_TYPES = {"registrant.added": "registered", "registrant.joined": "attended"}
 PASSED_OVER = {"webinar.created": "not about a person", "webinar.changed": "not about a person", "webinar.deleted": "not about a person"}
@@ -23,7 +23,12 @@ def _open(value: bytes, headers: Headers, options: Any) -> Parts:
     if type(found) is list:
         return parts_of(found, "")
     if "attendees" in an_object(found):
-        return parts_of(found["attendees"], "attendees", found)
+        session = {
+            "sessionKey": shared_text("sessionKey", found.get("sessionKey")),
+            "webinarKey": shared_text("webinarKey", found.get("webinarKey")),
+            "endTime": found.get("endTime"),
+        }
+        return parts_of(found["attendees"], "attendees", session)
     return Parts((found,))
 
 

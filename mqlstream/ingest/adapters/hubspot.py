@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mqlstream.ingest.adapters.base import Adapter, Found, Headers, Option, Parts, Skip, an_object, json_value, parts_of
-from mqlstream.ingest.adapters.values import at, composed, listed, needed, of_types, text, told
+from mqlstream.ingest.adapters.values import at, composed, listed, needed, of_types, shared_text, text, told
 from mqlstream.ingest.fields import missing, shown
 
 EVENT_TYPES = {"contact.propertyChange": "profile", "object.propertyChange": "profile"}
@@ -37,7 +37,7 @@ def _open(value: bytes, headers: Headers, options: Any) -> Parts:
     if type(found) is list:
         return parts_of(found, "")
     if "results" in an_object(found):
-        return parts_of(found["results"], "results", text(found.get("formId")))
+        return parts_of(found["results"], "results", shared_text("formId", found.get("formId")))
     return Parts((found,))
 
 

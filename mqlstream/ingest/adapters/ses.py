@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from mqlstream.core.outcome import Reason
 from mqlstream.ingest.adapters.base import Adapter, Found, Headers, Parts, Skip, an_object, json_object, json_value, parts_of
 from mqlstream.ingest.adapters.values import at, composed, inner, listed, needed, of_types, text, told
-from mqlstream.ingest.fields import shown
+from mqlstream.ingest.fields import Refused, shown
 
 
 class _Type(NamedTuple):
@@ -37,6 +37,7 @@ PASSED_OVER = {
     "DeliveryDelay": "will be tried again",
     "Received": "an incoming message",
 }
+MAX_RECIPIENTS = 50  # of a message, as SES sends one
 WRAPPERS = {"SubscriptionConfirmation": "a handshake of SNS", "UnsubscribeConfirmation": "a handshake of SNS"}
 
 
@@ -85,11 +86,11 @@ def _read(item: Any, shared: Any, options: Any) -> Found | list[Found]:
 
 def _recipients(event: dict[str, Any], detail: dict[str, Any], found: _Type) -> list[str]:
     """The addresses an event is about, each once."""
-    listed_in = listed(detail.get(found.recipients)) if found.recipients else []
-    named = [
-        entry if type(entry) is str else text(at(entry, "emailAddress")) for entry in listed_in or listed(at(event, "mail", "destination"))
-    ]
-    return [_bare(address) for address in dict.fromkeys(named) if address]
+    to = (listed(detail.get(found.recipients)) if found.recipients else []) or listed(at(event, "mail", "destination"))
+    if len(to) > MAX_RECIPIENTS:
+        raise Refused(Reason.TOO_LARGE, f"{found.detail}: got {len(to)} recipients, expected at most {MAX_RECIPIENTS}")
+    named = [entry if type(entry) is str else text(at(entry, "emailAddress")) for entry in to]
+    return list(dict.fromkeys([_bare(address) for address in named if address]))
 
 
 def _bare(address: str) -> str:

@@ -65,7 +65,7 @@ def _line(value: bytes) -> dict[str, Any]:
         )
     found: dict[str, Any] = {name: cell for name, place in PLACES.items() if (cell := cells[place])}
     contexts = found.pop("derived_contexts", "")
-    found["robot"] = any(mark in contexts for mark in _ROBOT)
+    found["robot"] = bool(contexts) and any(mark in contexts for mark in _ROBOT)
     if "unstruct_event" in found:
         found["unstruct_event"] = at(json_object(found["unstruct_event"].encode(errors="replace"), "unstruct_event"), "data", "data")
     return found
@@ -117,11 +117,12 @@ def _activity(event: dict[str, Any], options: Mapping[str, Any]) -> dict[str, An
 
 
 def _robot(event: dict[str, Any]) -> bool:
-    if event.get("robot") is True:
+    marked = event.get("robot")  # of a line of TSV
+    if marked is not None:
+        return marked is True
+    if _IAB in event and any(at(one, "spiderOrRobot") is True for one in listed(event[_IAB])):
         return True
-    if any(at(one, "spiderOrRobot") is True for one in listed(event.get(_IAB))):
-        return True
-    return any((text(at(one, "deviceClass")) or "").startswith("Robot") for one in listed(event.get(_YAUAA)))
+    return _YAUAA in event and any((text(at(one, "deviceClass")) or "").startswith("Robot") for one in listed(event[_YAUAA]))
 
 
 SNOWPLOW = Adapter(

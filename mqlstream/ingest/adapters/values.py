@@ -8,8 +8,9 @@ from typing import Any
 
 from mqlstream.core.outcome import Reason
 from mqlstream.ingest.adapters.base import Skip
-from mqlstream.ingest.fields import MAX_ID, Refused, bad_field, missing, nearest, shown
+from mqlstream.ingest.fields import MAX_ID, Refused, bad_field, identifier, missing, nearest, shown
 
+_LONGEST_TIME = 64  # characters
 _MAX_SECONDS = 100_000_000_000  # beyond it no number is a time in seconds
 
 
@@ -34,6 +35,15 @@ def text(value: Any) -> str | None:
         return value or None
     if type(value) is int:
         return str(value)
+    return None
+
+
+def shared_text(name: str, *values: Any) -> str | None:
+    """The first text of several places in a record, for all of its parts: an id at most `MAX_ID` long, as each part gets its copy."""
+    for value in values:
+        found = text(value)
+        if found is not None:
+            return identifier(name, found)
     return None
 
 
@@ -65,7 +75,7 @@ def seconds_ms(name: str, value: Any) -> int:
 
 def utc(name: str, value: Any) -> str:
     """A time that its vendor writes in UTC, with or without saying so, as RFC 3339."""
-    if type(value) is not str or not value:
+    if type(value) is not str or not 0 < len(value) <= _LONGEST_TIME:
         raise _no_time(name, value, "a time")
     moment: str = value
     if moment.endswith(" UTC"):

@@ -17,7 +17,7 @@ from typing import Any
 
 from mqlstream.ingest.adapters.attendance import watched
 from mqlstream.ingest.adapters.base import Adapter, Found, Headers, Option, Parts, Skip, an_object, json_object, parts_of
-from mqlstream.ingest.adapters.values import at, beside, composed, inner, listed, needed, of_types, split_name, text, told
+from mqlstream.ingest.adapters.values import at, beside, composed, inner, listed, needed, of_types, shared_text, split_name, text, told
 from mqlstream.ingest.fields import missing
 
 EVENT_TYPES = {
@@ -56,8 +56,8 @@ def _open(value: bytes, headers: Headers, options: Mapping[str, Any]) -> Parts:
     for number, row in enumerate(parts_of(found["participants"], "participants").items):
         who = text(at(row, "user_email")) or text(at(row, "registrant_id")) or text(at(row, "id")) or f"row {number}"
         people.setdefault(who.lower(), []).append(row)
-    webinar = text(found.get("webinar_id")) or text(found.get("id")) or options.get("webinar")
-    webinar_uuid = text(found.get("webinar_uuid")) or text(found.get("uuid")) or webinar
+    webinar = shared_text("webinar_id", found.get("webinar_id"), found.get("id"), options.get("webinar"))
+    webinar_uuid = shared_text("webinar_uuid", found.get("webinar_uuid"), found.get("uuid"), webinar)
     return Parts(list(people.items()), "participants by person", (webinar or webinar_uuid, webinar_uuid))
 
 
