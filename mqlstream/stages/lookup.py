@@ -34,7 +34,10 @@ def answer(program: Program, table: LeadTable, question: Question) -> bytes | No
 
 
 def told(plans: tuple[Plan, ...], lead: Lead, at: int) -> dict[str, Any]:
-    """The lead at a moment: what is known of it, and its life under each definition (`mqlstream.core.timeline.life`)."""
+    """The lead at a moment: what is known of it, and its life under each definition (`mqlstream.core.timeline.life`).
+
+    ``feedback`` names sales' newest answers that moved it, the newest last.
+    """
     state = lead.state
     return {
         "lead_id": lead.id,
@@ -42,8 +45,14 @@ def told(plans: tuple[Plan, ...], lead: Lead, at: int) -> dict[str, Any]:
         "at": at,
         "first_seen": state.first_seen if state.first_seen != NEVER else None,
         "attributes": attributes_told(lead, at),
+        "feedback": [_answer_told(key) for key in state.heard],
         "definitions": [life(plan, lead, at) for plan in plans],
     }
+
+
+def _answer_told(heard: str) -> dict[str, str]:
+    source, _, event_id = heard.partition("\x1f")
+    return {"source": source, "id": event_id}
 
 
 def _plans(program: Program, definition: str | None) -> tuple[Plan, ...]:

@@ -6,6 +6,8 @@ again. What an answer holds is `mqlstream.stages.lookup`'s; that it is committed
 
 from __future__ import annotations
 
+import logging
+import traceback
 from typing import Any, Protocol
 
 import aiohttp
@@ -21,6 +23,8 @@ from mqlstream.ingest.identity import normalise_email
 from mqlstream.stages.lookup import CannotAnswer, Question
 from mqlstream.web.guard import Guard, is_anywhere, refused
 from mqlstream.wire import key_of, partition_of
+
+log = logging.getLogger(__name__)
 
 PASSED_ON = "X-Mqlstream-Passed-On"
 _PARAMETERS = frozenset({"at", "definition"})
@@ -94,6 +98,10 @@ class LeadPages:
             return refused(503, str(error))
         except CannotAnswer as error:
             return refused(400, str(error))
+        except Exception as error:  # a defect of ours; where it is, and nothing of what it was about
+            at = traceback.extract_tb(error.__traceback__)[-1]
+            log.error("a lead cannot be told: %s at %s:%s in %s", type(error).__name__, at.filename, at.lineno, at.name)
+            return refused(500, "this lead cannot be told: a defect of the program, more is in the worker's log")
         if body is None:
             return refused(404, "no event of such a lead has been scored")
         return web.Response(body=body, content_type="application/json")

@@ -93,7 +93,7 @@ def both() -> Desk:
 
 async def test_a_lead_is_told_whatever_its_id_looks_like() -> None:
     desk = both()
-    leads = ["ann", ODD, "日本", "a" * 512]
+    leads = ["ann", ODD, "日本", "..", "a" * 512, "ö" * 512]
     desk.add(*map(visit, leads))
     async with serving(desk) as url:
         for lead in leads:
@@ -151,6 +151,27 @@ async def test_while_a_task_restores_the_answer_is_to_come_back() -> None:
     async with serving(desk) as url:
         status, told, headers = await get(url, "ann")
         assert (status, told, headers["Retry-After"]) == (503, {"error": "task 1 is restoring"}, "1")
+
+
+async def test_a_defect_is_told_and_logged_without_what_it_was_about(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(Desk):
+        async def ask(self, task: int, question: Any) -> Any:
+            raise KeyError(question.lead)
+
+    async with serving(Broken(0, 1, owners={})) as url:
+        status, told, _ = await get(url, "ann@acme.example")
+    assert (status, "defect" in told["error"]) == (500, True)
+    assert "KeyError at " in caplog.text
+    assert "acme" not in caplog.text
+
+
+async def test_sales_answers_that_moved_the_lead_are_named() -> None:
+    desk = both()
+    answer = Event("crm", "a1", "feedback", START + 2, "ann", body={"decision": "accepted"})
+    desk.add(visit("ann"), visit("ann", 2, 1), answer)
+    async with serving(desk) as url:
+        _, told, _ = await get(url, "ann")
+        assert (told["feedback"], told["definitions"][0]["stage"]) == ([{"source": "crm", "id": "a1"}], "sal")
 
 
 async def test_a_worker_that_does_not_score_says_so() -> None:
