@@ -116,20 +116,21 @@ class FeedbackDoor:
         Raises `UnreachableError` when that is not known in time. Some may have been written then: send the same again,
         with the same ids.
         """
+        producer: AIOKafkaProducer | None = None
         try:
             async with asyncio.timeout(_ANSWER_S):
                 producer = await self._started()
                 sent = [await producer.send(self.topic, event.value, key=event.key) for event in events]
                 places = await asyncio.gather(*sent)
         except (KafkaError, OSError, TimeoutError) as error:
-            await self._forget()
-            reason = str(error) or f"no answer within {_ANSWER_S:g} s"
+            await self._forget(producer)
+            reason = str(error) or f"no answer within {_ANSWER_S:g} s; is the topic there (mqlstream topics plan)?"
             raise UnreachableError(f"cannot write to topic {self.topic}: {reason}") from error
         return [Written(event.id, place.topic, place.partition, place.offset) for event, place in zip(events, places, strict=True)]
 
     async def close(self) -> None:
         """Let go of the connection."""
-        await self._forget()
+        await self._forget(self._producer)
 
     async def _started(self) -> AIOKafkaProducer:
         async with self._starting:
@@ -143,8 +144,9 @@ class FeedbackDoor:
                 self._producer = producer
             return self._producer
 
-    async def _forget(self) -> None:
-        producer, self._producer = self._producer, None
+    async def _forget(self, producer: AIOKafkaProducer | None) -> None:
+        if producer is self._producer:  # another writer may have made a new one meanwhile
+            self._producer = None
         if producer is not None:
             await _stop(producer)
 
