@@ -91,15 +91,15 @@ def canonical(
         return _unreadable(error, fallback)
     if type(fields) is not dict:
         return Rejected(fallback, Reason.NOT_AN_OBJECT, f"value: got {shown(fields)}, expected a JSON object")
-    if too_deep(data, fields):
+    # Most events are flat: looking for a second bracket first is cheaper than counting them.
+    if (data.rfind(b"{") > 0 or b"[" in data) and too_deep(data, fields):
         return Rejected(fallback, Reason.TOO_DEEP, _TOO_DEEP)
     return event_of(fields, size, kind, source, record_ms, options)
 
 
 def too_deep(data: bytes, value: Any) -> bool:
     """Whether a JSON text holds a value that is nested beyond `MAX_DEPTH`."""
-    # Most events are flat: looking for a second bracket first is cheaper than counting them.
-    return (data.rfind(b"{") > 0 or b"[" in data) and data.count(b"{") + data.count(b"[") > MAX_DEPTH and _deeper(value, MAX_DEPTH)
+    return data.count(b"{") + data.count(b"[") > MAX_DEPTH and _deeper(value, MAX_DEPTH)
 
 
 _TOO_DEEP = f"value: nested too deep, expected at most {MAX_DEPTH} levels"

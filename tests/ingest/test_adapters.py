@@ -174,7 +174,7 @@ def test_machines_are_marked_as_their_providers_mark_them() -> None:
     marked = {path.stem: [row["id"] for row in adapted(path) if row.get("machine")] for path in FILES if path.suffix != ".tsv"}
     assert {name: ids for name, ids in marked.items() if ids} == {
         "mailgun": ["20514|Ase7i2zsRYeDXztHGENqRA"],
-        "posthog": ["ph-5"],
+        "posthog": ["ph-5", "ph-7"],
         "sendgrid": ["sg-2"],
         "snowplow": ["5d4cf2a9-0000-4000-8000-000000000011"],
     }

@@ -14,7 +14,14 @@ from mqlstream.ingest.adapters.base import Adapter, Found, Headers, Option, Part
 from mqlstream.ingest.adapters.values import at, composed, email_in, inner, needed, text, told, utc
 from mqlstream.ingest.fields import shown
 
-EVENT_TYPES = {"$pageview": "web_visit", "$screen": "activity", "$identify": "profile", "$set": "profile", "$create_alias": "profile"}
+EVENT_TYPES = {
+    "$pageview": "web_visit",
+    "$bot_pageview": "web_visit",
+    "$screen": "activity",
+    "$identify": "profile",
+    "$set": "profile",
+    "$create_alias": "profile",
+}
 PASSED_OVER = "an event of PostHog's own"  # all other names that begin with a dollar
 
 
@@ -68,7 +75,7 @@ def _common(event: dict[str, Any], person: dict[str, Any], properties: dict[str,
         user_id=user,
         anonymous_id=text(properties.get("$anon_distinct_id")) or device,
         user_agent=properties.get("$raw_user_agent"),
-        machine=True if properties.get("$browser_type") == "bot" else None,
+        machine=True if name == "$bot_pageview" or properties.get("$browser_type") == "bot" else None,
     )
 
 
@@ -92,8 +99,9 @@ POSTHOG = Adapter(
     "visitor",
     event_id="`uuid`; where it is missing, composed of `distinct_id`, event and `timestamp`",
     time="`timestamp`: RFC 3339; without an offset it is UTC",
-    machine="`$browser_type` `bot`; `$raw_user_agent` is kept as `user_agent`",
-    ignored="every name with a dollar but `$pageview $screen $identify $set $create_alias`; properties with a dollar of other events",
+    machine="`$bot_pageview`, `$browser_type` `bot`; `$raw_user_agent` is kept as `user_agent`",
+    ignored="every name with a dollar but `$pageview $bot_pageview $screen $identify $set $create_alias`; properties with a dollar "
+    "of other events",
     options=(Option("forms", "map", "Names of events that are form fills, and of which form.", "{signed up: signup}"),),
     open=_open,
     read=_read,
