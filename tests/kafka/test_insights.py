@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType
 
 from mqlstream.handoff.cloudevents import encode
 from tests.app.insights.lives import Json, Life, events, expected, lives
@@ -107,6 +107,15 @@ def rewind(installation: Installation) -> None:
     admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, begin)])[group].result()
 
 
+def limit(installation: Installation, topic: str, size: int) -> None:
+    """Let the broker refuse batches that are larger."""
+    entry = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+    admin = AdminClient({"bootstrap.servers": installation.bootstrap})
+    for done in admin.incremental_alter_configs([resource]).values():
+        done.result()
+
+
 async def test_counts_are_exact_after_a_kill_a_freeze_rebalances_and_replays(installation: Installation) -> None:
     rng = random.Random(5)
     told = lives(5, 300)
@@ -140,6 +149,31 @@ async def test_counts_are_exact_after_a_kill_a_freeze_rebalances_and_replays(ins
     await counts_are(told, one)
     one.send(signal.SIGTERM)
     assert await one.ended() == 0
+
+
+async def test_a_refused_fact_is_not_lost(installation: Installation) -> None:
+    topic = installation.topics.insights_facts
+    told = lives(9, 20)
+    limit(installation, topic, 120)  # bytes of a batch: less than any with a fact in it
+    Handoffs(installation, random.Random(9)).write(history(told, random.Random(9)))
+    worker = installation.worker("one", *ROLES)
+    await eventually(lambda: worker.log.read_text().count("insights begin again") >= 2, "nobody complains", worker.log.read_text)
+    limit(installation, topic, 1_048_588)
+    await counts_are(told, worker)
+
+
+def test_handoffs_in_another_number_of_partitions_are_refused_with_the_role(kafka: str, tmp_path: Path) -> None:
+    installation = Installation(kafka, tmp_path)
+    topic = installation.topics.handoff
+    admin = AdminClient({"bootstrap.servers": kafka})
+    admin.create_topics([NewTopic(topic, PARTITIONS + 1, 1)])[topic].result()
+    installation.command("topics", "apply")  # the others
+    refused = installation.command("run", *ROLES)
+    assert refused.returncode == 2
+    assert refused.stderr.splitlines()[-1] == (
+        f"Error: topic {topic} has {PARTITIONS + 1} partitions, expected {PARTITIONS} (MQLSTREAM_PARTITIONS) for the role insights; "
+        "without insights: --roles ingest,score,web"
+    )
 
 
 @pytest.mark.chaos
