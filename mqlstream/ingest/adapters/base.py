@@ -14,7 +14,6 @@ from mqlstream.ingest.fields import Refused, shown
 from mqlstream.ingest.results import UNKNOWN_KIND
 
 MAX_PARTS = 5_000  # of one record: what vendors send at once is far less
-NO_OPTIONS: Mapping[str, Any] = {}
 
 Headers = Sequence[tuple[str, bytes]]
 

@@ -29,8 +29,8 @@ def _prepare(options: Mapping[str, Any]) -> _Plan:
     kind = options.get("kind")
     kind = None if kind is None else checked_kind(kind, "kind")
     type_path, types, ignore = options.get("type"), options.get("types") or {}, options.get("ignore") or []
-    if (type_path is None) != (not types) and not ignore:
-        raise ValueError("type and types: got one of them, expected both: where the type stands, and which kind each is")
+    if (type_path is None) != (not types and not ignore):
+        raise ValueError("type: expected the path of the payload's type, and with it `types`, `ignore` or both")
     if not isinstance(ignore, list) or not all(isinstance(word, str) for word in ignore):
         raise ValueError("ignore: expected a list of types")
     items = options.get("items")
