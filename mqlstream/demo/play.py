@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import aiohttp
 import orjson
@@ -25,7 +25,7 @@ from mqlstream.demo.broker import PARTITIONS, EmbeddedBroker
 from mqlstream.demo.lifeline import start_child, stop_children
 from mqlstream.demo.market import Touch, market
 from mqlstream.demo.sales import SalesTeam
-from mqlstream.demo.summary import Counts, describe
+from mqlstream.demo.summary import Counts, describe, describe_insights
 from mqlstream.errors import CheckFailed, UnreachableError
 from mqlstream.handoff.contract import BECAME_MQL
 from mqlstream.subscriber.client import Subscriber
@@ -77,8 +77,11 @@ async def _show(plan: Plan, say: Say, begun: float, topics: Topics, bootstrap: s
             say(f"worker ready, metrics on {url}/metrics; {plan.leads} people come to the market for {plan.seconds:g} s")
             await _write(touches, topics, bootstrap, [listening])
             counts = await _settled(http, len(touches), sales)
+            insights = await _insights(http, sales.types[BECAME_MQL])
         first_s = sales.first_at - begun if sales.first_at is not None else None
         for line in describe(counts, plan.leads, sales.types[BECAME_MQL], sales.latencies_ms, first_s):
+            say(line)
+        for line in describe_insights(insights):
             say(line)
         if plan.keep:
             say(f"Still up until Ctrl-C: web {url}/ metrics {url}/metrics Kafka {bootstrap}")
@@ -164,6 +167,20 @@ async def _settled(http: aiohttp.ClientSession, written: int, sales: SalesTeam) 
             return counts
         if counts.ended > written or arrived > sent or time.monotonic() > deadline:
             raise CheckFailed(f"{counts.ended} outcomes of {written} events, {arrived} of {sent} handoffs arrived; expected all, each once")
+        await asyncio.sleep(0.2)
+
+
+async def _insights(http: aiohttp.ClientSession, mqls: int) -> dict[str, Any]:
+    """What the worker counts of handoffs, once it has counted all MQLs. Raises `CheckFailed` when it does not come to that."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while True:
+        async with http.get("/v1/insights") as response:
+            told: dict[str, Any] = await response.json()
+        counted = sum(each["funnel"]["mql"] for each in told.get("definitions", ()))
+        if response.status == 200 and counted == mqls:
+            return told
+        if counted > mqls or time.monotonic() > deadline:
+            raise CheckFailed(f"insights counted {counted} of {mqls} MQLs {told.get('error', '')}".rstrip())
         await asyncio.sleep(0.2)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -44,6 +45,14 @@ def describe(counts: Counts, leads: int, mqls: int, latencies_ms: Sequence[float
         p50, p99 = percentile(latencies_ms, 50), percentile(latencies_ms, 99)
         yield f"  from event appended to MQL received: p50 {p50:.0f} ms, p99 {p99:.0f} ms"
         yield f"  first MQL {first_s:.1f} s after the start of the program"
+
+
+def describe_insights(report: Mapping[str, Any]) -> Iterator[str]:
+    """One line for each definition: how far its handoffs came, and what contributed most often."""
+    for each in report["definitions"]:
+        funnel = ", ".join(f"{stage} {number}" for stage, number in each["funnel"].items() if number)
+        rules = ", ".join(f"{line['rule']} {line['mqls']}" for line in each["rules"][:3])
+        yield f"  insights of {each['definition']}: {funnel}; contributed most often: {rules}"
 
 
 def percentile(values: Sequence[float], percent: int) -> float:

@@ -76,6 +76,9 @@ def test_the_summary_accounts_for_every_event(shown: Shown) -> None:
     assert int(found[2]) == sum(line.startswith("MQL ") for line in shown.lines)
     assert any(re.fullmatch(r"  dead letters: .*not_json \d+.*", line) for line in summary)
     assert any(re.fullmatch(r"  from event appended to MQL received: p50 \d+ ms, p99 \d+ ms", line) for line in summary)
+    counted = [line for line in summary if line.startswith("  insights of b2b-default: ")]
+    assert len(counted) == 1
+    assert re.match(rf"  insights of b2b-default: mql {found[2]}[,;].* contributed most often: [\w-]+ \d+, ", counted[0])
     assert any(re.fullmatch(r"  first MQL \d+\.\d s after the start of the program", line) for line in summary)
 
 
