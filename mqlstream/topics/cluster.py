@@ -75,7 +75,8 @@ def _partitions(settings: Settings, topic: Declared, name: str, there: Actual) -
     if topic.role == "internal":
         note = "fixed when it was created: set MQLSTREAM_PARTITIONS to what is there, or begin anew with another prefix"
         return [Difference(name, "partitions", str(wanted), str(there.partitions), BY_HAND, note)]
-    return [Difference(name, "partitions", str(wanted), str(there.partitions), LEAVE, "any number will do")]
+    note = "the role insights needs the declared number" if topic.key == "handoff" else "any number will do"
+    return [Difference(name, "partitions", str(wanted), str(there.partitions), LEAVE, note)]
 
 
 def _config(settings: Settings, topic: Declared, name: str, there: Actual) -> list[Difference]:

@@ -95,7 +95,7 @@ async def counts_are(told: Sequence[Life], *workers: Worker) -> None:
         mqls = definition["funnel"]["mql"]
         name = "mqlstream_insights_reached"
         await eventually(lambda: sum(worker.metric(name, label) for worker in workers) == mqls, "gauges do not add up")  # noqa: B023
-    assert all(worker.complaints() == [] for worker in workers)
+    assert [line for worker in workers for line in worker.complaints()] == []
 
 
 def rewind(installation: Installation) -> None:
