@@ -57,7 +57,10 @@ class Replay:
         self._applied += 1
         if self._applied % _BATCH == 0:
             self._table.packed_changes()
-        return outputs + result.outputs
+        outputs += result.outputs
+        for forward in result.forwards:
+            outputs += self.apply(forward)
+        return outputs
 
     def advance(self, clock_ms: int) -> list[Output]:
         """Let the timers fire that are due by then; returns what they did, in order."""

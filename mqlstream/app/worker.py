@@ -184,7 +184,7 @@ def _stages(settings: Settings, roles: Sequence[str]) -> list[Stage]:
         stages.append(IngestStage(topics, settings.partitions, ingest_options(settings)))
     if "score" in roles:
         definitions = load_definitions(settings.definitions)
-        options = ScoreOptions(settings.publish_scores, settings.handoff.structured, f"/{settings.app_id}")
+        options = ScoreOptions(settings.publish_scores, settings.handoff.structured, f"/{settings.app_id}", settings.partitions)
         stages.append(ScoreStage(topics, program_of(definitions, settings), options))
     return stages
 

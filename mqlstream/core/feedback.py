@@ -10,7 +10,7 @@ from mqlstream.core.outcome import SCORED, Outcome, Reason, ignored
 from mqlstream.core.outputs import Output, handoff_id, stage_changed
 from mqlstream.core.plan import Plan, Program
 
-_WITH_SALES = ("mql", "sal", "sql", "opportunity")  # stages with an open handoff, in the order sales goes through them
+WITH_SALES = ("mql", "sal", "sql", "opportunity")  # stages with an open handoff, in the order sales goes through them
 
 
 class Move(NamedTuple):
@@ -19,14 +19,14 @@ class Move(NamedTuple):
 
 
 MOVES = {
-    "accepted": Move("sal", _WITH_SALES[:1]),
-    "qualified": Move("sql", _WITH_SALES[:2]),
-    "opportunity": Move("opportunity", _WITH_SALES[:3]),
-    "won": Move("customer", _WITH_SALES),
-    "rejected": Move("recycled", _WITH_SALES),
-    "recycled": Move("recycled", _WITH_SALES),
-    "lost": Move("recycled", _WITH_SALES),
-    "disqualified": Move("disqualified", _WITH_SALES),
+    "accepted": Move("sal", WITH_SALES[:1]),
+    "qualified": Move("sql", WITH_SALES[:2]),
+    "opportunity": Move("opportunity", WITH_SALES[:3]),
+    "won": Move("customer", WITH_SALES),
+    "rejected": Move("recycled", WITH_SALES),
+    "recycled": Move("recycled", WITH_SALES),
+    "lost": Move("recycled", WITH_SALES),
+    "disqualified": Move("disqualified", WITH_SALES),
 }
 
 
@@ -60,7 +60,7 @@ def answer(program: Program, lead: Lead, event: Event) -> tuple[Outcome, list[Ou
 def _answered(program: Program, lead: Lead, event: Event) -> int | None:
     """The definition whose open handoff is meant: by its id, by the definition's, or as the only one that is open."""
     tracks = lead.state.tracks
-    opened = [index for index, plan in enumerate(program.plans) if plan.id in tracks and tracks[plan.id].stage in _WITH_SALES]
+    opened = [index for index, plan in enumerate(program.plans) if plan.id in tracks and tracks[plan.id].stage in WITH_SALES]
     named, definition = event.body.get("handoff_id"), event.body.get("definition")
     if named is not None:
         opened = [index for index in opened if handoff_id(program.plans[index], lead, tracks[program.plans[index].id]) == named]

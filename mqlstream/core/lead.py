@@ -23,7 +23,7 @@ FACTS_COLLAPSE = 8  # events with news of the lead, above which old news is thin
 FACTS_KEPT = 64  # of these, while the rest holds no newest value of any attribute
 FACTS_MAX = 256  # in any case: beyond, the attributes that were told longest ago are forgotten
 NEVER = -1
-HEARD_MAX = 16  # events of feedback by which a repeated one is known
+HEARD_MAX = 16  # events of feedback and commands by which a repeated one is known
 
 
 class Entry(msgspec.Struct, gc=False):
@@ -71,6 +71,7 @@ class Track(msgspec.Struct, array_like=True):
     peaked: bool = False  # the total was at or above `rearm.below` in this cycle
     by_sales: bool = False  # disqualified by sales, not by a rule
     marks: dict[str, tuple[int, str, str, float]] = {}
+    ground: int = 0  # `since` as it was when the newest handoff was opened
 
     def enter(self, stage: str, state: LeadState) -> None:
         """Be in a stage from now on."""
@@ -79,6 +80,26 @@ class Track(msgspec.Struct, array_like=True):
         self.since = state.seq
         self.respond_by = NEVER
         self.breached = self.peaked = self.by_sales = False
+
+
+class Commands(msgspec.Struct, array_like=True):
+    """What operators have asked for: there only for a lead that had a command. See `mqlstream.core.commands`.
+
+    ``corrected`` tells by source and id of an event what was said of it ("retract" or "machine_verdict") and when;
+    ``reset`` is the place in the order where all scores start again from 0; ``switch`` the newest freeze or resume with its
+    place; ``audit`` has the newest commands: time, what, source, id, by whom, why.
+    """
+
+    corrected: dict[str, tuple[str, int]] = {}
+    reset: tuple[int, str, str] | None = None
+    switch: tuple[int, str, str, bool] | None = None
+    merged_into: str = ""
+    audit: list[tuple[int, str, str, str, str | None, str | None]] = []
+
+    @property
+    def frozen(self) -> bool:
+        """Whether handoffs are held back."""
+        return self.switch is not None and self.switch[3]
 
 
 class LeadState(msgspec.Struct):
@@ -94,7 +115,8 @@ class LeadState(msgspec.Struct):
     tracks: dict[str, Track] = {}
     newest: dict[str, int] = {}  # inactivity entry -> time of the newest activity it looks at, which never ages out
     due: int = NEVER  # when a timer of the lead fires next
-    heard: list[str] = []  # the newest feedback, by source and id
+    heard: list[str] = []  # the newest feedback and commands, by source and id
+    commands: Commands | None = None
     unreviewed: int = NEVER  # the earliest moment not looked at, while older events may still come
 
 
@@ -130,6 +152,17 @@ class Lead:
         if self._attributes is None:
             self._attributes = self._view(None)
         return self._attributes
+
+    def start_anew(self, state: LeadState) -> None:
+        """The lead is another now: all that was derived from its state before is dropped."""
+        self.state = state
+        self.ledger = type(self.ledger)(state, self.ledger.per_day)
+        self.recount()
+        self.forget_view()
+
+    def recount(self) -> None:
+        """The ledger has changed other than by one more event: tallies are made again when they are needed."""
+        self.tallies = [None] * len(self.tallies)
 
     def forget_view(self) -> None:
         """The attributes have to be looked at afresh: something they derive from has changed."""

@@ -132,6 +132,17 @@ class Ledger:
         del entries[:low]
         self.packer.forget()
 
+    def remove(self, entry: Entry) -> None:
+        """Forget one entry, wherever it stands."""
+        entries = self.state.entries
+        del entries[next(place for place, each in enumerate(entries) if each is entry)]
+        self._forget(entry)
+        self.packer.forget()
+        self._counts = {}
+        self._day = -1
+        if entries:
+            self._recount(entries[-1].time // DAY_MS)
+
     def _remember(self, entry: Entry) -> None:
         if self._known.setdefault(entry.id, entry) is not entry:
             self._known[entry.id, entry.source] = entry

@@ -18,7 +18,10 @@ class Reason(StrEnum):
     LEDGER_FULL = "ledger_full"  # older than the newest events the ledger has places for
     NO_LEAD = "no_lead"  # names no lead: nothing but a visitor
     OUT_OF_TURN = "out_of_turn"  # feedback that does not fit the lead's stage
-    NOT_SUPPORTED = "not_supported"  # understood, but this version does nothing with it yet
+    NO_TOUCH = "no_touch"  # a source's record that is about no touch of a buyer, such as a message being queued
+    RETRACTED = "retracted"  # a command has taken it back
+    MERGED = "merged"  # its lead was merged into another, where it counts
+    UNKNOWN_LEAD = "unknown_lead"  # a command about a lead of which nothing is known
     # rejected: the record goes to the dead-letter topic, untouched
     EMPTY = "empty"  # a record without a value
     NOT_JSON = "not_json"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Any
 
+from mqlstream.core.event import Event
 from mqlstream.core.lead import EMAIL, Lead, Track
 from mqlstream.core.plan import HandoffShape, Plan
 from mqlstream.core.scoring import DIGITS, explain, grade_of, score_of
@@ -17,6 +18,7 @@ MQL_WITHDRAWN = "mqlstream.lead.mql_withdrawn.v1"
 STAGE_CHANGED = "mqlstream.lead.stage_changed.v1"
 COOLED = "mqlstream.lead.cooled.v1"
 SLA_BREACHED = "mqlstream.lead.sla_breached.v1"
+ERASED = "mqlstream.lead.erased.v1"
 
 Output = dict[str, Any]  # {"type", "id", "lead_id", "time", "data"}
 
@@ -87,6 +89,13 @@ def sla_breached(plan: Plan, lead: Lead, track: Track) -> Output:
     """Sales has not answered the open handoff in time."""
     data = _of_handoff(plan, lead, track) | {"respond_by": track.respond_by}
     return _output(SLA_BREACHED, lead, lead.state.as_of, data, data["handoff_id"])
+
+
+def erased(lead: Lead, command: Event) -> Output:
+    """The lead is no more: whoever keeps something of it is asked to forget it too."""
+    data = {"lead_id": lead.id, "as_of": lead.state.as_of}
+    data |= {name: command.body[name] for name in ("reason", "by") if command.body.get(name) is not None}
+    return _output(ERASED, lead, lead.state.as_of, data, command.source, command.id)
 
 
 def _of_handoff(plan: Plan, lead: Lead, track: Track) -> dict[str, Any]:

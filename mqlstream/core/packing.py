@@ -8,11 +8,14 @@ form a stream of their own that grows at its end, so that a lead's next event co
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from mqlstream.core.lead import NEVER, Entry, Fact, LeadState, Track
+from mqlstream.core.lead import NEVER, Commands, Entry, Fact, LeadState, Track
+
+if TYPE_CHECKING:
+    from mqlstream.core.plan import Layout
 
 FORMAT = 1
 # Numbered for ever: new texts go to the end, none ever moves.
@@ -64,7 +67,7 @@ class Packer:
             self._count = len(entries)
         # All but the entries changes seldom. Whether it has is told by a quick packing of its own, not by whoever changed it.
         # Texts and sources only grow, until it all is made again; the first event is what its times are counted from.
-        told = _encode((state.first_seen, state.facts, state.tracks, state.newest, state.heard))
+        told = _encode((state.first_seen, state.facts, state.tracks, state.newest, state.heard, state.commands))
         if told != self._rest_of or len(state.sources) != self._rest_sources or len(self._texts) != self._rest_texts:
             self._rest = self._pack_rest(state)
             self._rest_of, self._rest_sources, self._rest_texts = told, len(state.sources), len(self._texts)
@@ -109,7 +112,8 @@ class Packer:
         ]
         tracks = [[number(definition), *self._track(track, base)] for definition, track in state.tracks.items()]
         newest = [[number(key), time - base] for key, time in state.newest.items()]
-        return _encode((self._texts, [number(source) for source in state.sources], facts, tracks, newest, state.heard))
+        rest = (self._texts, [number(source) for source in state.sources], facts, tracks, newest, state.heard)
+        return _encode(rest if state.commands is None else (*rest, state.commands))
 
     def _value(self, value: Any) -> Any:
         return self._number(value) if type(value) is str else _wrapped(value)
@@ -128,8 +132,8 @@ class Packer:
         times = [_before(time, base) for time in (track.entered, track.opened, track.qualified_at, track.first_mql_at)]
         packed: list[Any] = [self._number(track.stage), track.cycle, track.since, *times]
         flags = track.breached | track.peaked << 1 | track.by_sales << 2
-        if flags or track.cooldown_until != NEVER or track.respond_by != NEVER or track.marks:
-            packed += [flags, _before(track.cooldown_until, base), _before(track.respond_by, base), track.marks]
+        if flags or track.cooldown_until != NEVER or track.respond_by != NEVER or track.marks or track.ground:
+            packed += [flags, _before(track.cooldown_until, base), _before(track.respond_by, base), track.marks, track.ground]
         return packed
 
 
@@ -164,7 +168,7 @@ def unpack(record: bytes) -> LeadState:
     """Read a packed record back; raises `PackingError` when it is none, or of a format this version does not know."""
     try:
         form, layout, base, as_of, seq, due, count, stream, rest, *unreviewed = _decode(record)
-        texts, sources, facts, tracks, newest, heard = _decode(rest)
+        texts, sources, facts, tracks, newest, heard, *commands = _decode(rest)
         if form != FORMAT:
             raise PackingError(f"lead state: got format {form}, expected {FORMAT}; was it written by a newer version?")
         text = [*WELL_KNOWN, *texts]
@@ -181,10 +185,20 @@ def unpack(record: bytes) -> LeadState:
             newest={text[key]: time + base for key, time in newest},
             due=_since(due, base),
             heard=heard,
+            commands=msgspec.convert(commands[0], Commands) if commands else None,
             unreviewed=unreviewed[0] + base if unreviewed else NEVER,
         )
-    except (msgspec.DecodeError, ValueError, TypeError, IndexError, AttributeError) as error:
+    except (msgspec.MsgspecError, ValueError, TypeError, IndexError, AttributeError) as error:
         raise error if isinstance(error, PackingError) else PackingError(f"lead state: {error}") from None
+
+
+def lay_out(entries: list[Entry], old: Layout, new: Layout) -> None:
+    """Rewrite the entries' values for another layout; fields that were not kept before are missing."""
+    places = [
+        [before.index(path) if path in before else None for path in after] for before, after in zip(old.paths, new.paths, strict=True)
+    ]
+    for entry in entries:
+        entry.values = tuple([None if place is None else entry.values[place] for place in places[entry.kind]])
 
 
 def due_of(record: bytes) -> int:
@@ -237,7 +251,8 @@ def _unpacked_track(rest: list[Any], text: list[str], base: int) -> Track:
     track = Track(text[stage], cycle, _since(entered, base), since)
     track.opened, track.qualified_at, track.first_mql_at = _since(opened, base), _since(qualified_at, base), _since(first_mql_at, base)
     if more:
-        flags, cooldown_until, respond_by, marks = more
+        flags, cooldown_until, respond_by, marks, *ground = more
+        track.ground = ground[0] if ground else 0
         track.breached, track.peaked, track.by_sales = bool(flags & 1), bool(flags & 2), bool(flags & 4)
         track.cooldown_until, track.respond_by = _since(cooldown_until, base), _since(respond_by, base)
         track.marks = {dimension: tuple(mark) for dimension, mark in marks.items()}

@@ -6,6 +6,7 @@ A stage depends on what was known when; it is recorded in the track, never recom
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 
 from mqlstream.core.lead import NEVER, Lead, Track
 from mqlstream.core.ledger import countable
@@ -36,6 +37,8 @@ def review(plan: Plan, shape: HandoffShape, lead: Lead, tally: Tally, look_back_
         track.peaked = _total(plan, lead, tally) >= plan.rearm.below - EPSILON
     if track.stage not in OPEN_STAGES or plan.qualifies is None or as_of < track.cooldown_until:
         return outputs
+    if lead.state.commands is not None and lead.state.commands.frozen:
+        return outputs
     if tally.potential < plan.needs:
         return outputs
     since = as_of if look_back_ms is None else max(look_back_ms, track.entered, track.cooldown_until)
@@ -47,6 +50,19 @@ def review(plan: Plan, shape: HandoffShape, lead: Lead, tally: Tally, look_back_
     if moment is not None:
         outputs.append(_become_mql(plan, shape, lead, track, tally, moment))
     return outputs
+
+
+def withdraw_if_groundless(plan: Plan, lead: Lead, reason: str) -> list[Output]:
+    """After a correction: an open handoff that nothing would have set off, from its moment until now, is withdrawn."""
+    track = lead.state.tracks.get(plan.id)
+    if track is None or track.stage != "mql" or plan.qualifies is None:
+        return []
+    then = copy(track)
+    then.since = track.ground
+    if _first_moment(plan, lead, then, track.qualified_at) is not None:
+        return []
+    track.enter("lead", lead.state)
+    return [mql_withdrawn(plan, lead, track, "lead", reason)]
 
 
 def _total(plan: Plan, lead: Lead, tally: Tally) -> float:
@@ -110,6 +126,7 @@ def _first_moment(plan: Plan, lead: Lead, track: Track, since: int) -> int | Non
 
 def _become_mql(plan: Plan, shape: HandoffShape, lead: Lead, track: Track, tally: Tally, moment: int) -> Output:
     track.cycle += 1
+    track.ground = track.since
     track.enter("mql", lead.state)
     track.qualified_at = moment
     track.first_mql_at = moment if track.cycle == 1 else track.first_mql_at

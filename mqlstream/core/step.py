@@ -5,9 +5,11 @@ No I/O, no clock, no randomness: what comes out depends on the program, the lead
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from mqlstream.core.deferral import answer_in_order, put_off, reviewed_until
+from mqlstream.core.commands import ADOPT, RETRACT, VERDICT, VIA, correction, obey, passed_on
+from mqlstream.core.deferral import answer_in_order, catch_up, put_off, reviewed_until
 from mqlstream.core.event import ACTIVITY_KINDS, DAY_MS, KINDS, Event
 from mqlstream.core.feedback import answer
 from mqlstream.core.inactivity import ends_gap
@@ -32,6 +34,7 @@ class Result(NamedTuple):
 
     outcome: Outcome
     outputs: list[Output]
+    forwards: Sequence[Event] = ()  # to other leads, as events of theirs
 
 
 _SCORED = Result(SCORED, _NOTHING)
@@ -50,20 +53,16 @@ def step(program: Program, lead: Lead, event: Event, before_ms: int | None = Non
     `mqlstream.core.deferral.catch_up` makes up for that.
     """
     kind = _KIND[event.kind]
-    if kind > _PROFILE:
-        if event.kind != "feedback":
-            return Result(ignored(Reason.NOT_SUPPORTED), _NOTHING)
-        if before_ms is not None:
-            return Result(*answer_in_order(program, lead, event))
-        result = Result(*answer(program, lead, event))
-        if program.has_timers:
-            set_timer(program, lead, lead.state.as_of)
-        return result
+    if kind > _PROFILE or lead.state.commands is not None:
+        told = _told(program, lead, event, before_ms)
+        if told is not None:
+            return told
     state = lead.state
     time = event.time
     source = lead.ledger.source(event.source)
     values = program.extract[kind](event, state.tracks)
-    entry = Entry(time, source, event.id, kind, state.seq + 1, MACHINE if event.machine else 0, values)
+    machine = event.machine or (state.commands is not None and correction(state.commands, event.source, event.id) == VERDICT)
+    entry = Entry(time, source, event.id, kind, state.seq + 1, MACHINE if machine else 0, values)
     known = lead.ledger.find(event.id, source)
     if known is not None or state.facts:
         repeated = _repeated(program, lead, known, entry)
@@ -100,6 +99,31 @@ def step(program: Program, lead: Lead, event: Event, before_ms: int | None = Non
     if reason is Reason.NONE:
         return Result(SCORED, outputs) if outputs else _SCORED
     return Result(ignored(reason), outputs)
+
+
+def _told(program: Program, lead: Lead, event: Event, before_ms: int | None) -> Result | None:
+    """Feedback and commands, and events of which a command has said something; None: go on as with any other."""
+    commands = lead.state.commands
+    via = event.body.get(VIA, ())
+    if commands is not None and commands.merged_into and event.body.get("do") not in ("merge", "erase"):
+        if commands.merged_into not in via:
+            return Result(ignored(Reason.MERGED), _NOTHING, passed_on(lead, event))
+        if event.body.get("do") != ADOPT:
+            commands.merged_into = ""
+    if event.kind == "feedback":
+        if before_ms is not None:
+            return Result(*answer_in_order(program, lead, event))
+        result = Result(*answer(program, lead, event))
+        if program.has_timers:
+            set_timer(program, lead, lead.state.as_of)
+        return result
+    if event.kind == "command":
+        made_up = [] if before_ms is None else catch_up(program, lead, event.time + 1)
+        outcome, outputs, forwards = obey(program, lead, event)
+        return Result(outcome, made_up + outputs, forwards)
+    if commands is not None and correction(commands, event.source, event.id) == RETRACT:
+        return Result(ignored(Reason.RETRACTED), _NOTHING)
+    return None
 
 
 def _repeated(program: Program, lead: Lead, known: Entry | None, entry: Entry) -> Reason | None:

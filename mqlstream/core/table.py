@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from heapq import heappop, heappush
 
 from mqlstream.core.lead import NEVER, Lead, LeadState
-from mqlstream.core.packing import due_of, unpack
+from mqlstream.core.packing import due_of, lay_out, unpack
 from mqlstream.core.plan import Layout, Program
 from mqlstream.core.step import open_lead
 
@@ -89,10 +89,15 @@ class LeadTable:
             lead = self._open(lead_id, self._packed[lead_id])
         return lead
 
-    def packed_changes(self) -> list[tuple[str, bytes]]:
-        """The records of all leads worked on since the last call, now also the table's."""
-        changes = [(lead_id, self.pack(lead)) for lead_id, lead in self._changed.items() if lead.state.seq]
-        self._packed.update(changes)
+    def packed_changes(self) -> list[tuple[str, bytes | None]]:
+        """The records of all leads worked on since the last call, now also the table's; None: the lead was erased."""
+        changes: list[tuple[str, bytes | None]] = []
+        for lead_id, lead in self._changed.items():
+            if lead.state.seq:
+                record = self._packed[lead_id] = self.pack(lead)
+                changes.append((lead_id, record))
+            elif self._packed.pop(lead_id, None) is not None:
+                changes.append((lead_id, None))
         self._changed = {}
         if len(self._young) > self._open_leads:
             self._old, self._young = self._young, {}
@@ -127,15 +132,6 @@ class LeadTable:
             return open_lead(self.program, lead_id, LeadState(layout=self._layout))
         state = unpack(record)
         if state.layout != self._layout:
-            _lay_out(state, self.layouts[state.layout], self.program.layout)
+            lay_out(state.entries, self.layouts[state.layout], self.program.layout)
             state.layout = self._layout
         return open_lead(self.program, lead_id, state)
-
-
-def _lay_out(state: LeadState, old: Layout, new: Layout) -> None:
-    """Rewrite the entries' values for another layout; fields that were not kept before are missing."""
-    places = [
-        [before.index(path) if path in before else None for path in after] for before, after in zip(old.paths, new.paths, strict=True)
-    ]
-    for entry in state.entries:
-        entry.values = tuple([None if place is None else entry.values[place] for place in places[entry.kind]])

@@ -85,7 +85,7 @@ class Tally:
     def __init__(self, plan: Plan, lead: Lead, record: list[Award] | None = None, closed: frozenset[int] = frozenset()) -> None:
         self.plan = plan
         self._lead = lead
-        self._marks = _marks(plan, lead) if plan.recycle else _NO_MARKS
+        self._marks = _marks(plan, lead) if plan.recycle or lead.state.commands else _NO_MARKS
         self.closed = closed
         self.record = record
         self.at = 0
@@ -94,7 +94,7 @@ class Tally:
         self.potential = 0.0
         self.look: tuple[int, Any] | None = None  # kept for `mqlstream.core.timers`; None once the score may fall sooner
         self.sums = [0.0] * len(plan.lanes)
-        own = not plan.plain  # else most leads of most installations share what they never change
+        own = not plan.plain or bool(self._marks)  # else most leads of most installations share what they never change
         self.slopes = [0.0] * len(plan.lanes) if own else _NO_SLOPES  # of linear lanes: points times event time
         self.gaps = [Gaps(entry) for entry in plan.inactivity] if own else _NO_GAPS
         self.resets: dict[int, Reset] = {} if own else _NO_RESETS  # by dimension node
@@ -346,14 +346,17 @@ class Tally:
 
 
 def _marks(plan: Plan, lead: Lead) -> list[Mark]:
+    """Where dimensions start again: those that sales recycled, and all of them where an operator reset the lead."""
     track = lead.state.tracks.get(plan.id)
-    if track is None:
-        return []
-    return sorted(
+    marks = [
         Mark((time, source, name), plan.dimensions[dimension], value)
-        for dimension, (time, source, name, value) in track.marks.items()
+        for dimension, (time, source, name, value) in (track.marks.items() if track and plan.recycle else ())
         if dimension in plan.dimensions
-    )
+    ]
+    reset = lead.state.commands.reset if lead.state.commands else None
+    if reset is not None:
+        marks += [Mark(reset, node, 0.0) for node in plan.dimensions.values()]
+    return sorted(marks)
 
 
 def _points(rule: RulePlan, entry: Entry) -> float:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mqlstream.core.event import DAY_MS, KINDS
+from mqlstream.core.feedback import WITH_SALES
 from mqlstream.core.lead import EMAIL, MACHINE, NEVER, Entry, Lead, Track
 from mqlstream.core.ledger import countable
 from mqlstream.core.outcome import Reason
@@ -34,7 +35,6 @@ from mqlstream.core.scoring import (
 from mqlstream.core.tally import Award
 
 Json = dict[str, Any]
-_WITH_SALES = ("mql", "sal", "sql", "opportunity")
 
 
 def life(plan: Plan, lead: Lead, as_of: int) -> Json:
@@ -84,7 +84,7 @@ def _stage_of(plan: Plan, lead: Lead, track: Track) -> Json:
     }
     told: Json = {name: time if time != NEVER else None for name, time in times.items()}
     told["sla_breached"] = track.breached
-    told["handoff_id"] = handoff_id(plan, lead, track) if track.stage in _WITH_SALES else None
+    told["handoff_id"] = handoff_id(plan, lead, track) if track.stage in WITH_SALES else None
     return told
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from mqlstream import metrics, wire
+from mqlstream.core.event import Event
 from mqlstream.core.lead import NEVER, Lead
 from mqlstream.core.outcome import SCORED, Outcome, Reason, rejected
 from mqlstream.core.plan import Layout, Program
@@ -35,11 +36,12 @@ LAYOUT_KEY = b"\x00layout/"  # + number: which fields the ledgers of that number
 
 @dataclass(frozen=True, slots=True)
 class ScoreOptions:
-    """``source`` names this installation in handoffs (CloudEvents ``source``)."""
+    """``source`` names this installation in handoffs (CloudEvents ``source``); ``partitions`` is the number of lead-events'."""
 
     publish_scores: bool = False
     structured: bool = False
     source: str = "/mqlstream"
+    partitions: int = 12
 
 
 class ScoreStage:
@@ -123,10 +125,8 @@ class ScoreProcessor:
         changes = self._table.packed_changes()
         effects.changelog.extend([(lead_id.encode(), packed) for lead_id, packed in changes])
         if self._stage.options.publish_scores:
-            for lead_id, _ in changes:
-                lead = self._table.peek(lead_id)
-                assert lead is not None
-                effects.outputs.extend(self._scores(lead))
+            for lead_id, packed in changes:
+                effects.outputs.extend(self._scores(lead_id, gone=packed is None))
         return effects
 
     def due_ms(self) -> int | None:
@@ -220,13 +220,15 @@ class ScoreProcessor:
                 self._hand_off(made_up, None, effects)
             while before_ms is None and NEVER < state.due <= record.timestamp:
                 self._hand_off(fire(program, lead), None, effects)
-            outcome, outputs = step(program, lead, event, before_ms)
+            outcome, outputs, forwards = step(program, lead, event, before_ms)
             if outcome is SCORED:
                 note.scored.append(event.kind)
             else:
                 note.others.append((event.kind, outcome))
             if outputs:
                 self._hand_off(outputs, record, effects)
+            for forward in forwards:
+                effects.outputs.append(self._forwarded(forward, record))
             if state.due != due:
                 self._table.schedule(lead)
         if waits and lead is not None:
@@ -278,15 +280,26 @@ class ScoreProcessor:
             effects.outputs.append(Output(self._stage.topics.handoff, key, value, headers))
             effects.note.handoffs.append((output["type"], None if record is None else record.timestamp))
 
+    def _forwarded(self, event: Event, record: Record) -> Output:
+        """An event that goes on to another lead, in the order of that one."""
+        key = wire.key_of(event.lead)
+        partition = wire.partition_of(key, self._stage.options.partitions)
+        return Output(self._stage.topics.lead_events, key, wire.encode(event), (), partition, record.timestamp)
+
     def _reject(self, record: Record, reason: Reason, detail: str, effects: Effects) -> None:
         effects.outputs.append(dead_letter(self._stage.topics.dead_letters, self._stage.name, record, reason, detail))
         effects.note.others.append(("unknown", rejected(reason)))
 
-    def _scores(self, lead: Lead) -> list[Output]:
-        """The latest score of a lead under each definition, for the scores topic."""
+    def _scores(self, lead_id: str, gone: bool) -> list[Output]:
+        """The latest score of a lead under each definition, for the scores topic; a tombstone for each when it is gone."""
+        topic, plans = self._stage.topics.scores, self._program.plans
+        if gone:
+            return [Output(topic, f"{plan.id}/{lead_id}".encode(), None) for plan in plans]
+        lead = self._table.peek(lead_id)
+        assert lead is not None
         outputs = []
         as_of = lead.state.as_of
-        for plan, tally in zip(self._program.plans, lead.tallies, strict=True):
+        for plan, tally in zip(plans, lead.tallies, strict=True):
             tally = tally or Tally.over(plan, lead, as_of)
             tally.settle(as_of)
             sums = node_sums(plan, lead, tally, attributes_at(plan, lead, as_of))
@@ -301,5 +314,5 @@ class ScoreProcessor:
                 "score": score_of(plan, sums),
                 "grade": grade_of(plan, sums),
             }
-            outputs.append(Output(self._stage.topics.scores, f"{plan.id}/{lead.id}".encode(), orjson.dumps(score)))
+            outputs.append(Output(topic, f"{plan.id}/{lead.id}".encode(), orjson.dumps(score)))
         return outputs

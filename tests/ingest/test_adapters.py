@@ -185,7 +185,7 @@ def test_a_batch_beyond_the_limit_is_refused_whole() -> None:
     (result,) = results([{}] * (MAX_PARTS + 1), "sendgrid")
     assert result == Rejected("unknown", Reason.TOO_LARGE, f"value: got {MAX_PARTS + 1} entries, expected at most {MAX_PARTS}")
     assert len(results([{}] * MAX_PARTS, "sendgrid")) == MAX_PARTS
-    assert results([], "sendgrid") == [Ignored("unknown", Reason.NOT_SUPPORTED, "an empty batch")]
+    assert results([], "sendgrid") == [Ignored("unknown", Reason.NO_TOUCH, "an empty batch")]
 
 
 @pytest.mark.parametrize(
@@ -265,7 +265,7 @@ def test_any_json_is_read_as_the_settings_map_it() -> None:
     assert isinstance(first, Event)
     assert (first.id, first.kind, first.time, first.lead) == ("signup|7", "form_fill", 1772442900250, "ann@acme.example")
     assert first.body["fields"]["x"] == 1
-    assert skipped == Ignored("unknown", Reason.NOT_SUPPORTED, "data.list[1]: ping: the settings say so")
+    assert skipped == Ignored("unknown", Reason.NO_TOUCH, "data.list[1]: ping: the settings say so")
     assert (visit.reason, visit.kind) == (Reason.NO_LEAD, "web_visit")
     assert late == Rejected("unknown", Reason.BAD_TIME, 'data.list[3]: time: got "x", expected epoch seconds')
     assert other.detail == 'data.list[4]: type: got "other", expected one of signup visit'

@@ -23,7 +23,7 @@ class Skip(NamedTuple):
 
     why: str
     kind: str = UNKNOWN_KIND
-    reason: Reason = Reason.NOT_SUPPORTED
+    reason: Reason = Reason.NO_TOUCH
 
 
 Found = dict[str, Any] | Skip  # a canonical input object (taken over by its reader), or why there is none

@@ -65,7 +65,7 @@ def read(
             result = event_of(one, size, None, name, record_ms, options) if type(one) is dict else _skipped(one)
             put(Reading(place, result if place is None or type(result) is Event else _placed(result, parts.where, place)))
     if not readings:
-        put(Reading(None, Ignored(UNKNOWN_KIND, Reason.NOT_SUPPORTED, "an empty batch")))
+        put(Reading(None, Ignored(UNKNOWN_KIND, Reason.NO_TOUCH, "an empty batch")))
     return readings
 
 
