@@ -27,6 +27,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from typing import Any
 
 from mqlstream.app.framework import LOGGER, QuietApp
+from mqlstream.engine.kafka_source import close_consumer
 
 # isort: split
 import faust
@@ -121,6 +122,11 @@ class _Thread(driver.AIOKafkaConsumerThread):
             max_poll_records=500,
             fetch_max_wait_ms=100,
         )
+
+    async def on_thread_stop(self) -> None:
+        await super(driver.AIOKafkaConsumerThread, self).on_thread_stop()
+        if self._consumer is not None:
+            await close_consumer(self._consumer)  # in bounded time, also while the group waits for others to join
 
     async def begin(self, sources: Collection[TP], changelogs: Collection[TP]) -> None:
         """Seek the sources to the group's offsets, or to their beginning; let the changelogs be."""

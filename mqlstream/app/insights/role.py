@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 PAGE = "/v1/insights"
 PART = "/v1/insights/part"
-_STOP_S = 10.0
+_STOP_S = 15.0  # closing the consumer takes up to ten when the broker does not answer
 _PAUSE_S = (0.2, 1.0, 3.0, 10.0)  # before the next attempt
 _STEADY_S = 60.0  # after so long the next failure is a first one again
 _ANSWER_S = 3.0  # for another worker's part
@@ -87,8 +87,10 @@ class InsightsRole:
         """The life of one App, to a failure that is returned, or until `stop`."""
         from mqlstream.app.insights.agents import InsightsApp
 
-        app = InsightsApp(self._settings.app_id, self._kafka, self._topics, self._url)
-        self._app = app
+        try:
+            app = self._app = InsightsApp(self._settings.app_id, self._kafka, self._topics, self._url)
+        except Exception as error:
+            return error
         starting = asyncio.create_task(app.start())
         crashed = asyncio.create_task(app.has_crashed())
         stopping = asyncio.create_task(self._stopping.wait())
@@ -158,7 +160,7 @@ class InsightsRole:
             parts = [own, *await asyncio.gather(*(_fetched(http, url) for url in others))]
         held = sorted(partition for part in parts for partition in part["partitions"])
         if held != list(range(self._settings.partitions)):
-            raise NotWhole("the partitions are being shared out anew")
+            raise NotWhole("partitions are moving between workers; has each one an MQLSTREAM_HTTP_ADVERTISE of its own?")
         return parts
 
 
