@@ -14,7 +14,7 @@ import msgspec
 
 from mqlstream.core.event import DAY_MS, Event
 from mqlstream.core.feedback import WITH_SALES
-from mqlstream.core.lead import HEARD_MAX, MACHINE, NEVER, Commands, Entry, Lead, LeadState, Track
+from mqlstream.core.lead import MACHINE, NEVER, Commands, Entry, Lead, LeadState, Track
 from mqlstream.core.outcome import SCORED, Outcome, Reason, ignored
 from mqlstream.core.outputs import Output, erased, mql_withdrawn, stage_changed
 from mqlstream.core.packing import Packer, PackingError, lay_out, unpack
@@ -47,15 +47,13 @@ def obey(program: Program, lead: Lead, event: Event) -> Done:
     state = lead.state
     if what == "erase":
         return _erase(program, lead, event)
-    key = f"{event.source}\x1f{event.id}"
-    if key in state.heard:
+    commands = state.commands = state.commands or Commands()
+    if any(told[2:4] == (event.source, event.id) for told in commands.audit):
         return Done(ignored(Reason.DUPLICATE), [])
-    state.heard = [*state.heard, key][-HEARD_MAX:]
     state.seq += 1
     if state.first_seen == NEVER:
         state.first_seen = event.time
     state.as_of = max(state.as_of, event.time)
-    commands = state.commands = state.commands or Commands()
     commands.audit = [*commands.audit, (event.time, what, event.source, event.id, event.body.get("by"), event.body.get("reason"))][
         -AUDIT_MAX:
     ]

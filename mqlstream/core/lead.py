@@ -23,7 +23,7 @@ FACTS_COLLAPSE = 8  # events with news of the lead, above which old news is thin
 FACTS_KEPT = 64  # of these, while the rest holds no newest value of any attribute
 FACTS_MAX = 256  # in any case: beyond, the attributes that were told longest ago are forgotten
 NEVER = -1
-HEARD_MAX = 16  # events of feedback and commands by which a repeated one is known
+HEARD_MAX = 16  # events of feedback by which a repeated one is known
 
 
 class Entry(msgspec.Struct, gc=False):
@@ -115,7 +115,7 @@ class LeadState(msgspec.Struct):
     tracks: dict[str, Track] = {}
     newest: dict[str, int] = {}  # inactivity entry -> time of the newest activity it looks at, which never ages out
     due: int = NEVER  # when a timer of the lead fires next
-    heard: list[str] = []  # the newest feedback and commands, by source and id
+    heard: list[str] = []  # the newest feedback, by source and id
     commands: Commands | None = None
     unreviewed: int = NEVER  # the earliest moment not looked at, while older events may still come
 

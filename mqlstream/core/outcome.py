@@ -16,7 +16,9 @@ class Reason(StrEnum):
     TOO_OLD = "too_old"  # beyond the definition's horizon
     FLOOD = "flood"  # past the lead's first events of its kind on that UTC day
     LEDGER_FULL = "ledger_full"  # older than the newest events the ledger has places for
-    NO_LEAD = "no_lead"  # names no lead: nothing but a visitor
+    NO_LEAD = "no_lead"  # names no lead; offline, where nobody links visitors, nothing but a visitor
+    VISITOR_FULL = "visitor_full"  # older than the newest events that may wait until its visitor is known
+    NEVER_LINKED = "never_linked"  # waited in vain, or lies too long before the link of its visitor to a lead
     OUT_OF_TURN = "out_of_turn"  # feedback that does not fit the lead's stage
     NO_TOUCH = "no_touch"  # a source's record that is about no touch of a buyer, such as a message being queued
     RETRACTED = "retracted"  # a command has taken it back

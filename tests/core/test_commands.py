@@ -1,0 +1,300 @@
+"""Commands: each is checked against the life that the lead would have had if things had been so from the beginning."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mqlstream import offline
+from mqlstream.core.event import Event
+from mqlstream.core.step import step
+from mqlstream.core.table import LeadTable
+from mqlstream.ingest.canonical import canonical
+
+Json = dict[str, Any]
+MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
+START = 1_793_610_000_000
+
+DEFINITION = """
+definition: b2b
+version: 1
+rules:
+  - {id: visit, on: web_visit, points: 40, decay: {half_life: 10d}, limit: {count: 3, per: 7d}}
+  - {id: scanner, on: web_visit, machine: true, points: -5}
+  - {id: demo, on: form_fill, points: 30}
+  - {id: chat, on: activity, points: 20, limit: {count: 1, per: lifetime}}
+fit:
+  - {id: vp, where: {title: {contains: VP}}, points: 20}
+disqualify:
+  - {id: rival, where: {company: rival}}
+qualify:
+  threshold: {total: 100}
+  rearm: {below: 40, cooldown: 5d}
+"""
+
+
+class Life:
+    """Leads to which events are applied as they come, with a restart after each of them."""
+
+    def __init__(self, definition: str = DEFINITION) -> None:
+        self.program = offline.compile_texts([definition])
+        self.records: dict[str, bytes] = {}
+        self.outputs: list[Json] = []
+        self.outcomes: list[str] = []
+        self.latest = 0
+
+    def apply(self, *events: Json) -> Life:
+        for raw in events:
+            event = canonical(dict(raw))
+            assert isinstance(event, Event), event
+            self._apply(event)
+        return self
+
+    def _apply(self, event: Event) -> None:
+        table = self._table()
+        outcome, outputs, forwards = step(self.program, table.open(event.lead), event)
+        self.outcomes.append(str(outcome))
+        self.outputs += outputs
+        self.latest = max(self.latest, event.time)
+        for lead, record in table.packed_changes():
+            if record is None:
+                del self.records[lead]
+            else:
+                self.records[lead] = record
+        for forward in forwards:
+            self._apply(forward)
+
+    def _table(self) -> LeadTable:
+        table = LeadTable(self.program)
+        table.settle_layout()
+        for lead, record in self.records.items():
+            table.load(lead, record)
+        return table
+
+    def rows(self) -> dict[str, Json]:
+        """What is known of each lead at the time of the newest event."""
+        table = self._table()
+        rows = {lead: next(offline.lead_objects(self.program, table.open(lead), self.latest)) for lead in sorted(self.records)}
+        return {lead: {name: row[name] for name in ("score", "contributions")} for lead, row in rows.items()}
+
+    def told(self) -> list[str]:
+        return [output["type"].split(".")[2] for output in self.outputs]
+
+
+def event(kind: str, number: int, after_ms: int, lead: str = "ann", **fields: Any) -> Json:
+    return {"id": f"e{number}", "source": "s", "kind": kind, "time": START + after_ms, "lead_id": lead, **fields}
+
+
+def visit(number: int, after_ms: int, lead: str = "ann", **fields: Any) -> Json:
+    return event("web_visit", number, after_ms, lead, url="https://x.io/", **fields)
+
+
+def command(do: str, after_ms: int, lead: str = "ann", number: int = 0, **fields: Any) -> Json:
+    return {"id": f"c{number}", "source": "ops", "kind": "command", "time": START + after_ms, "lead_id": lead, "do": do, **fields}
+
+
+def about(what: str, each: Json, after_ms: int, number: int = 0) -> Json:
+    return command(what, after_ms, each["lead_id"], number, event_source=each["source"], event_id=each["id"], by="ops@x.io", reason="test")
+
+
+@st.composite
+def lives(draw: st.DrawFn, leads: tuple[str, ...] = ("ann",)) -> list[Json]:
+    """Events of these leads, in some order of arrival."""
+    found = []
+    for number in range(draw(st.integers(1, 8))):
+        kind = draw(st.sampled_from(["web_visit", "form_fill", "activity", "profile"]))
+        more: Json = {
+            "web_visit": {"url": "https://x.io/"},
+            "form_fill": {"form": "demo"},
+            "activity": {"name": "chat"},
+            "profile": {"attributes": {"title": draw(st.sampled_from(["VP Sales", "Intern", None]))}},
+        }[kind]
+        found.append(event(kind, number, draw(st.integers(0, 20 * DAY)), draw(st.sampled_from(leads)), **more))
+    return found
+
+
+QUICK = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@QUICK
+@given(lives(), st.data())
+def test_a_retracted_event_leaves_the_score_as_if_it_had_never_been(events: list[Json], data: st.DataObject) -> None:
+    wrong = data.draw(st.sampled_from(events))
+    arriving = data.draw(st.permutations([*events, about("retract", wrong, 20 * DAY)]))
+    without = [each for each in events if each is not wrong]
+    expected = Life().apply(*without, command("freeze", 20 * DAY)).rows()
+    assert Life().apply(*arriving).rows() == expected
+
+
+@QUICK
+@given(lives(), st.data())
+def test_a_verdict_makes_an_event_a_machine_s_whenever_it_comes(events: list[Json], data: st.DataObject) -> None:
+    found = data.draw(st.sampled_from(events))
+    arriving = data.draw(st.permutations([*events, about("machine_verdict", found, 20 * DAY)]))
+    machines = [{**each, "machine": True} if each is found else each for each in events]
+    assert Life().apply(*arriving).rows() == Life().apply(*machines, command("freeze", 20 * DAY)).rows()
+
+
+@QUICK
+@given(lives(("ann", "bob")), st.data())
+def test_merged_leads_have_the_score_of_one_that_did_it_all(events: list[Json], data: st.DataObject) -> None:
+    merge = command("merge", 20 * DAY, "ann", into="bob")
+    arriving = data.draw(st.permutations([*events, merge]))
+    one = [{**each, "lead_id": "bob"} for each in events]
+    rows = Life().apply(*arriving).rows()
+    assert rows["bob"] == Life().apply(*one, command("freeze", 20 * DAY, "bob")).rows()["bob"]
+    assert rows["ann"]["score"]["total"] == 0
+
+
+@QUICK
+@given(lives(("ann", "bob")), st.data())
+def test_two_leads_merged_into_each_other_stay_one(events: list[Json], data: st.DataObject) -> None:
+    merges = [command("merge", 20 * DAY, "ann", 1, into="bob"), command("merge", 20 * DAY, "bob", 2, into="ann")]
+    rows = Life().apply(*data.draw(st.permutations([*events, *merges]))).rows()
+    one = Life().apply(*[{**each, "lead_id": "ann"} for each in events], command("freeze", 20 * DAY)).rows()["ann"]
+    assert one in rows.values()
+    assert sum(row["score"] == one["score"] and bool(row["contributions"]) for row in rows.values()) <= 1
+
+
+@QUICK
+@given(lives(), st.data())
+def test_a_command_that_comes_twice_counts_once(events: list[Json], data: st.DataObject) -> None:
+    wrong = data.draw(st.sampled_from(events))
+    commands = [about("retract", wrong, 20 * DAY, 1), command("reset", 10 * DAY, number=2), command("freeze", 5 * DAY, number=3)]
+    once = Life().apply(*events, *commands)
+    twice = Life().apply(*events, *commands, *commands)
+    assert twice.rows() == once.rows()
+    assert twice.outcomes[-3:] == ["ignored(duplicate)"] * 3
+    assert twice.outputs == once.outputs
+
+
+@QUICK
+@given(lives(), st.data())
+def test_a_reset_leaves_what_came_before_worth_nothing(events: list[Json], data: st.DataObject) -> None:
+    at = data.draw(st.integers(0, 20 * DAY))
+    arriving = data.draw(st.permutations([*events, command("reset", at)]))
+    rows = Life().apply(*arriving, command("freeze", 20 * DAY, number=9)).rows()["ann"]
+    assert all(each["time"] is None or (each["time"], each["source"]) > (START + at, "ops") for each in rows["contributions"])
+
+
+def qualified(lead: str = "ann") -> list[Json]:
+    return [visit(1, 0, lead), visit(2, HOUR, lead), event("form_fill", 3, 2 * HOUR, lead, form="demo")]
+
+
+def test_an_open_handoff_that_loses_its_ground_is_withdrawn_with_the_reason() -> None:
+    events = qualified()
+    life = Life().apply(*events, about("retract", events[1], DAY))
+    assert life.told() == ["became_mql", "mql_withdrawn"]
+    withdrawn = life.outputs[-1]["data"]
+    assert (withdrawn["reason"], withdrawn["stage"], withdrawn["handoff_id"]) == (
+        "event retracted",
+        "lead",
+        life.outputs[0]["data"]["handoff_id"],
+    )
+
+
+def test_a_handoff_with_ground_enough_stays() -> None:
+    events = [*qualified(), visit(4, 3 * HOUR)]
+    assert Life().apply(*events, about("retract", events[1], DAY)).told() == ["became_mql"]
+
+
+def test_a_late_verdict_withdraws_what_machines_clicked_together() -> None:
+    events = qualified()
+    life = Life().apply(*events, about("machine_verdict", events[0], DAY))
+    assert life.told() == ["became_mql", "mql_withdrawn"]
+    assert life.outputs[-1]["data"]["reason"] == "machine activity"
+
+
+def test_a_handoff_of_the_fast_track_falls_with_its_event() -> None:
+    fast = DEFINITION.replace("threshold: {total: 100}", "fast_track: [demo]")
+    form = event("form_fill", 3, 2 * HOUR, form="demo")
+    life = Life(fast).apply(visit(1, 0), form, about("retract", visit(1, 0), DAY, 1))
+    assert life.told() == ["became_mql"]
+    assert life.apply(about("retract", form, DAY, 2)).told() == ["became_mql", "mql_withdrawn"]
+
+
+def test_retracting_what_held_a_lead_back_makes_an_mql() -> None:
+    minus = DEFINITION.replace(
+        "  - {id: chat, on: activity, points: 20, limit: {count: 1, per: lifetime}}", "  - {id: chat, on: activity, points: -50}"
+    )
+    chat = event("activity", 9, 0, name="chat")
+    life = Life(minus).apply(chat, *qualified())
+    assert life.told() == []
+    life.apply(about("retract", chat, DAY))
+    assert life.told() == ["became_mql"]
+    assert life.outputs[0]["data"]["qualified_at"] == START + 2 * HOUR
+
+
+def test_handoffs_are_held_back_while_frozen() -> None:
+    life = Life().apply(command("freeze", 0, number=1), *qualified())
+    assert life.told() == []
+    life.apply(command("resume", 3 * HOUR, number=2))
+    assert life.told() == ["became_mql"]
+
+
+def test_of_freeze_and_resume_the_later_counts_whichever_comes_first() -> None:
+    life = Life().apply(command("resume", HOUR, number=2), command("freeze", 0, number=1), *qualified())
+    assert life.told() == ["became_mql"]
+
+
+def test_an_erased_lead_is_gone_and_a_later_event_starts_a_new_one() -> None:
+    life = Life().apply(*qualified(), command("erase", DAY, by="dpo@x.io", reason="asked to"))
+    assert life.records == {}
+    assert life.told() == ["became_mql", "mql_withdrawn", "erased"]
+    assert life.outputs[-1]["data"] == {"lead_id": "ann", "as_of": START + DAY, "by": "dpo@x.io", "reason": "asked to"}
+    life.apply(visit(5, 2 * DAY))
+    assert life.rows()["ann"]["score"]["total"] == 40
+    life.apply(command("erase", DAY))
+    assert life.outcomes[-1] == "ignored(duplicate)"
+    assert life.rows()["ann"]["score"]["total"] == 40
+
+
+def test_erasing_a_lead_that_was_merged_erases_the_one_that_goes_on() -> None:
+    life = Life().apply(
+        *qualified("ann"), visit(9, 0, "bob"), command("merge", DAY, into="bob", number=1), command("erase", 2 * DAY, number=2)
+    )
+    assert life.records == {}
+    assert life.told().count("erased") == 2
+
+
+def test_nobody_is_erased_whom_nobody_knows() -> None:
+    assert Life().apply(command("erase", 0)).outcomes == ["ignored(unknown_lead)"]
+
+
+def test_a_merge_withdraws_the_one_handoff_and_makes_the_other() -> None:
+    life = Life().apply(*qualified("ann"), visit(9, 0, "bob"), command("merge", DAY, into="bob"))
+    assert life.told() == ["became_mql", "mql_withdrawn", "became_mql"]
+    assert [output["lead_id"] for output in life.outputs] == ["ann", "ann", "bob"]
+    assert life.outputs[1]["data"]["reason"] == "merged into bob"
+
+
+def test_a_merge_pushes_nobody_whom_sales_holds_already() -> None:
+    accepted = {**event("feedback", 8, 3 * HOUR), "decision": "accepted", "definition": "b2b"}
+    life = Life().apply(*qualified("ann"), accepted, visit(9, 0, "bob"), command("merge", DAY, into="bob"))
+    assert life.told() == ["became_mql", "stage_changed", "stage_changed"]
+    assert life.outputs[-1]["data"]["to"] == "sal"
+    life.apply({**event("feedback", 10, 2 * DAY, "bob"), "decision": "won", "definition": "b2b"})
+    assert life.outputs[-1]["data"]["to"] == "customer"
+
+
+def test_what_still_comes_for_a_merged_lead_follows_it() -> None:
+    life = Life().apply(visit(1, 0), command("merge", HOUR, into="bob"), visit(2, 2 * HOUR), visit(3, 3 * HOUR))
+    assert life.outcomes[2:] == ["scored", "ignored(merged)", "scored", "ignored(merged)", "scored"]
+    assert life.rows()["bob"]["score"]["total"] > 119
+
+
+def test_every_command_is_in_the_audit() -> None:
+    life = Life().apply(
+        visit(1, 0), about("retract", visit(1, 0), HOUR), command("freeze", 2 * HOUR, number=1, by="ann@x.io", reason="on leave")
+    )
+    table = LeadTable(life.program)
+    table.settle_layout()
+    table.load("ann", life.records["ann"])
+    commands = table.open("ann").state.commands
+    assert commands is not None
+    assert [tuple(each) for each in commands.audit] == [
+        (START + HOUR, "retract", "ops", "c0", "ops@x.io", "test"),
+        (START + 2 * HOUR, "freeze", "ops", "c1", "ann@x.io", "on leave"),
+    ]
