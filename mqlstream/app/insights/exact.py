@@ -128,6 +128,11 @@ class _Thread(driver.AIOKafkaConsumerThread):
         if self._consumer is not None:
             await close_consumer(self._consumer)  # in bounded time, also while the group waits for others to join
 
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        still = self.assignment()
+        ours = {partition: offset for partition, offset in offsets.items() if partition in still}
+        return bool(ours) and await super()._commit(ours)  # the client takes no empty commit
+
     async def begin(self, sources: Collection[TP], changelogs: Collection[TP]) -> None:
         """Seek the sources to the group's offsets, or to their beginning; let the changelogs be."""
         await self.call_thread(self._begin, sources, changelogs)
