@@ -55,7 +55,7 @@ class KafkaBroker:
     def source(self, member: Member) -> KafkaSource:
         """A new member of a group, not yet joined."""
         partitions = sum(self._counts.get(topic, 0) for topic in member.topics) or 1
-        return KafkaSource(self._kafka, member, max(2**17, min(2**20, _FETCH_BUDGET_BYTES // partitions)))
+        return KafkaSource(self._kafka, member, max(2**17, min(2**22, _FETCH_BUDGET_BYTES // partitions)))
 
     async def writer(self, transactional_id: str, group: str) -> KafkaWriter:
         """A new owner of the id: when this returns, all older ones are fenced and their open transactions aborted."""

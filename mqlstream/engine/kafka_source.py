@@ -22,7 +22,7 @@ from mqlstream.engine.interfaces import Assignment, Member, Partition, TooLate
 
 log = logging.getLogger(__name__)
 
-_SLICE_RECORDS = 4_000  # decoded at a time, some 10 ms: then others get their turn
+_SLICE_RECORDS = 20_000  # decoded at a time, some 50 ms: then others get their turn
 _POLL_MS = 100
 _SURVEY_S = 0.1
 _PING_S = 3.0

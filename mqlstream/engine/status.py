@@ -107,7 +107,7 @@ class Options:
     """How tasks run. ``partitions``: counts that topics must have; ``url``: where this worker's web server listens."""
 
     commit_interval_ms: int = 100  # a busy task commits this often, or when a full batch waits; an idle one at once
-    batch_records: int = 5000
+    batch_records: int = 20_000  # with more at once a lead that has many events is opened and packed once for them
     batch_bytes: int = 4 * 2**20  # a task's buffers hold about twice as much at most, whatever the size of records
     compute_ms: int = 1_000  # a batch that took longer to compute is followed by smaller ones; far below the session timeout
     position_interval_ms: int = 5_000  # a position that moved over gaps only is committed this often
