@@ -15,8 +15,8 @@ PREFIX = "MQLSTREAM_"
 class Field:
     """One setting. ``name`` is its key in a file (with a dot: a key within a section).
 
-    ``kind`` is one of text, whole (number), yes_no, one_of, texts (a list), map, sources, path, address. ``choices`` belong to
-    one_of, ``low`` and ``high`` (inclusive) to whole. ``default_text`` is shown where the default has no one value.
+    ``kind`` is one of text, whole (number), yes_no, one_of, texts (a list), map, sources, webhooks, secrets (a map), path, address.
+    ``choices`` belong to one_of, ``low`` and ``high`` (inclusive) to whole. ``default_text`` is shown where the default has no one value.
     """
 
     name: str
@@ -131,6 +131,46 @@ FIELDS = (
         (),
         "Domains of free email besides the shipped ones; one with ! in front is taken out.",
         "provider.example",
+    ),
+    Field(
+        "ingest.waiting_events",
+        "whole",
+        200,
+        "How many events of a visitor wait until it is known as a lead; the newest do.",
+        "200",
+        low=1,
+        high=5_000,
+    ),
+    Field(
+        "ingest.waiting_days",
+        "whole",
+        90,
+        "For how many days they wait, and how long before the link to the lead an event may lie to count.",
+        "90",
+        low=1,
+        high=730,
+    ),
+    Field(
+        "ingest.bind",
+        "address",
+        None,
+        "Where webhooks are taken, at /v1/ingest/TOPIC; without it nowhere. Part of the role web.",
+        "0.0.0.0:8081",
+    ),
+    Field(
+        "ingest.webhooks",
+        "webhooks",
+        {},
+        "The sources that take webhooks, and how each proves who calls: docs/webhooks.md has them all.",
+        "acme.mail=sendgrid,acme.forms=typeform",
+    ),
+    Field(
+        "ingest.webhook_secrets",
+        "secrets",
+        {},
+        "The secret of each of these. As a file: a folder that holds one file a topic, one secret a line; any of them will do.",
+        "acme.forms=not-in-a-file-under-version-control",
+        secret=True,
     ),
     # What goes out
     Field("handoff.attributes", "texts", (), "Attributes of the lead that a handoff carries.", "title,company,company_size"),

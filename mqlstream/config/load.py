@@ -14,7 +14,7 @@ import yaml
 
 from mqlstream.config.fields import BY_NAME, FIELDS, PREFIX, SECTIONS, Field
 from mqlstream.config.settings import HandoffSettings, IngestSettings, KafkaSettings, Settings
-from mqlstream.config.values import from_text, from_yaml, shown, text_of
+from mqlstream.config.values import from_text, from_yaml, secrets_in, shown, text_of
 from mqlstream.errors import UsageError
 
 _VARIABLES = {field.variable: field for field in FIELDS}
@@ -88,7 +88,7 @@ def _from_variables(environ: Mapping[str, str]) -> _Found:
                 raise UsageError(f"{variable}: unknown setting" + _nearest(variable, _variable_names(), PREFIX))
             if field.name in found:
                 raise UsageError(f"{variable}: {field.variable} is set too, expected one of them")
-            value = _secret(Path(text), variable)
+            value = _secret(field, Path(text), variable)
         found[field.name] = (value, variable)
     return found
 
@@ -111,7 +111,7 @@ def _from_file(path: Path) -> _Found:
             field = BY_NAME[name.removesuffix("_file")]
             if not isinstance(value, str):
                 raise UsageError(f"{where}: got {shown(value)}, expected a path")
-            read = _secret(path.parent / value, where)
+            read = _secret(field, path.parent / value, where)
         else:
             known = [*BY_NAME, *(secret + "_file" for secret in _SECRETS)]
             raise UsageError(f"{path}:{line}: {' '.join(name.split())[:80]}: unknown setting" + _nearest(name, known))
@@ -162,7 +162,9 @@ def _pairs(node: yaml.Node | None, where: str, what: str) -> list[tuple[yaml.Sca
     return list(node.value)
 
 
-def _secret(path: Path, where: str) -> str:
+def _secret(field: Field, path: Path, where: str) -> Any:
+    if field.kind == "secrets":
+        return secrets_in(path, where)
     text = text_of(path, where).strip("\r\n")
     if not text:
         raise UsageError(f"{where}: {path} is empty, expected a secret")

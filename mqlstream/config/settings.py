@@ -31,12 +31,21 @@ class KafkaSettings:
 
 @dataclass(frozen=True, slots=True)
 class IngestSettings:
-    """``form_attributes``: form field -> lead attribute. The lists change the shipped ones; ``!`` takes an entry out."""
+    """``form_attributes``: form field -> lead attribute. The lists change the shipped ones; ``!`` takes an entry out.
+
+    ``waiting_events``, ``waiting_days``: the bounds of what waits for a visitor to become known. ``webhooks``: topic ->
+    ``{"verify": scheme, **options}``, open at ``bind``; ``webhook_secrets``: topic -> its secrets, one a line.
+    """
 
     form_attributes: Mapping[str, str] = field(default_factory=_nothing)
     disposable_domains: tuple[str, ...] = ()
     role_names: tuple[str, ...] = ()
     free_domains: tuple[str, ...] = ()
+    waiting_events: int = 200
+    waiting_days: int = 90
+    bind: str | None = None
+    webhooks: Mapping[str, Mapping[str, Any]] = field(default_factory=_nothing)
+    webhook_secrets: Mapping[str, str] = field(default_factory=_nothing, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

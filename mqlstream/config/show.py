@@ -69,7 +69,7 @@ def _takes(field: Field) -> str:
 def _yaml(field: Field) -> str:
     """The default, or an example where there is none."""
     value = field.default
-    if field.kind in ("map", "sources"):
+    if field.kind in ("map", "sources", "webhooks", "secrets"):
         pairs = [pair.split("=") for pair in field.example.split(",")]
         return "{" + ", ".join(f"{name}: {attribute}" for name, attribute in pairs) + "}"
     if field.kind == "texts":

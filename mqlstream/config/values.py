@@ -16,6 +16,7 @@ _address = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]/]+):([0-9]{1,5})").fullmat
 _broker = _address
 _topic = re.compile(r"[A-Za-z0-9._-]{1,249}").fullmatch
 _topic_part = re.compile(r"[A-Za-z0-9._-]{0,150}").fullmatch
+_ENTRIES = {"sources": ("adapter", "an adapter's name"), "webhooks": ("verify", "how calls are verified")}
 
 
 def from_text(field: Field, text: str, where: str) -> Any:
@@ -31,13 +32,13 @@ def from_text(field: Field, text: str, where: str) -> Any:
         return word in _YES
     if field.kind == "texts":
         return checked(field, tuple(part.strip() for part in text.split(",") if part.strip()), where)
-    if field.kind in ("map", "sources"):
+    if field.kind in ("map", "secrets", *_ENTRIES):
         pairs = [part.strip() for part in text.split(",") if part.strip()]
         split = [tuple(side.strip() for side in pair.split("=", 1)) for pair in pairs]
         if any(len(pair) != 2 or not all(pair) for pair in split):
             raise wrong(field, text, where)
-        if field.kind == "sources":
-            return checked(field, {pair[0]: {"adapter": pair[1]} for pair in split}, where)
+        if field.kind in _ENTRIES:
+            return checked(field, {pair[0]: {_ENTRIES[field.kind][0]: pair[1]} for pair in split}, where)
         return {pair[0]: pair[1] for pair in split}
     return checked(field, text, where)
 
@@ -60,14 +61,15 @@ def from_yaml(field: Field, value: Any, where: str, folder: Path) -> Any:
         if not isinstance(value, list) or not all(isinstance(entry, str) and entry.strip() for entry in value):
             raise wrong(field, value, where)
         return checked(field, tuple(value), where)
-    if field.kind == "map":
+    if field.kind in ("map", "secrets"):
         if not isinstance(value, dict) or not all(isinstance(side, str) and side for pair in value.items() for side in pair):
             raise wrong(field, value, where)
         return dict(value)
-    if field.kind == "sources":
+    if field.kind in _ENTRIES:
         if not isinstance(value, dict):
             raise wrong(field, value, where)
-        return checked(field, {topic: {"adapter": entry} if isinstance(entry, str) else entry for topic, entry in value.items()}, where)
+        first, _ = _ENTRIES[field.kind]
+        return checked(field, {topic: {first: entry} if isinstance(entry, str) else entry for topic, entry in value.items()}, where)
     if not isinstance(value, str):
         raise wrong(field, value, where)
     return checked(field, value, where)
@@ -82,12 +84,8 @@ def checked(field: Field, value: Any, where: str) -> Any:
         if word not in field.choices:
             raise wrong(field, value, where)
         return word
-    if field.kind == "sources":
-        for topic, entry in value.items():
-            if not isinstance(topic, str) or not _topic(topic):
-                raise UsageError(f"{where}: got the topic {shown(topic)}, expected 1 to 249 letters, digits, dots, dashes and underscores")
-            if not isinstance(entry, dict) or not all(isinstance(name, str) for name in entry):
-                raise UsageError(f"{where}: {topic}: got {shown(entry)}, expected an adapter's name, or `adapter: name` and its options")
+    if field.kind in _ENTRIES:
+        _check_entries(value, where, *_ENTRIES[field.kind])
     if field.kind == "address":
         match = _address(value)
         if not match or int(match[2]) > 65_535:
@@ -102,6 +100,14 @@ def checked(field: Field, value: Any, where: str) -> Any:
     if field.name in ("app_id", "topic_prefix") and (not _topic_part(value) or (field.name == "app_id" and not value)):
         raise wrong(field, value, where)
     return value
+
+
+def _check_entries(value: Mapping[Any, Any], where: str, first: str, what: str) -> None:
+    for topic, entry in value.items():
+        if not isinstance(topic, str) or not _topic(topic):
+            raise UsageError(f"{where}: got the topic {shown(topic)}, expected 1 to 249 letters, digits, dots, dashes and underscores")
+        if not isinstance(entry, dict) or not all(isinstance(name, str) for name in entry):
+            raise UsageError(f"{where}: {topic}: got {shown(entry)}, expected {what}, or `{first}: name` and its options")
 
 
 def expected(field: Field) -> str:
@@ -122,13 +128,15 @@ def expected(field: Field) -> str:
         "texts": "a list of texts",
         "map": "pairs of texts: name=value,name=value in a variable, a map in a file",
         "sources": "topic=adapter,topic=adapter in a variable, a map of topic to adapter and its options in a file",
+        "webhooks": "topic=scheme,topic=scheme in a variable, a map of topic to scheme and its options in a file",
+        "secrets": "topic=secret,topic=secret in a variable, a map of topic to secret in a file",
         "address": "host:port",
     }[field.kind]
 
 
 def wrong(field: Field, value: Any, where: str) -> UsageError:
     """The error for a value that a setting doesn't take; never shows a secret."""
-    got = "a value that is no text" if field.secret else shown(value)
+    got = ("a value that is no text" if field.kind == "text" else "a value of another kind") if field.secret else shown(value)
     return UsageError(f"{where}: got {got}, expected {expected(field)}")
 
 
@@ -147,6 +155,19 @@ def shown(value: Any) -> str:
 def lines_of(path: Path, where: str) -> tuple[str, ...]:
     """The entries of a list file: one a line, blank lines and what follows a # left out."""
     return tuple(entry for line in text_of(path, where).splitlines() if (entry := line.partition("#")[0].strip()))
+
+
+def secrets_in(folder: Path, where: str) -> dict[str, str]:
+    """The files of a folder by their names, hidden ones left out: so a Secret of Kubernetes is mounted."""
+    try:
+        files = sorted(path for path in folder.iterdir() if not path.name.startswith(".") and path.is_file())
+    except OSError as error:
+        raise UsageError(f"{where}: cannot read {folder}: {error.strerror}, expected a folder with one file a topic") from None
+    found = {path.name: text_of(path, where).strip() for path in files}
+    empty = [name for name, text in found.items() if not text]
+    if empty or not found:
+        raise UsageError(f"{where}: {folder / empty[0] if empty else folder} is empty, expected a secret")
+    return found
 
 
 def text_of(path: Path, where: str) -> str:
