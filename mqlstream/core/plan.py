@@ -172,6 +172,24 @@ class SlaPlan:
     hours: BusinessHours
 
 
+@dataclass(frozen=True, slots=True)
+class AccountsPlan:
+    """What makes an account an MQA, None where it is not asked for; and how a lead's score is told to its account.
+
+    ``clips`` are the plan's nodes that clip, the engagement and the total: (place of the parent, floor, cap), the total last.
+    ``place_of`` tells by node index where its points go among them; ``engagement_at`` is the place of that dimension.
+    """
+
+    at_least: int | None
+    engagement: float | None
+    sum: float | None
+    best: float | None
+    rearm: RearmPlan | None
+    clips: tuple[tuple[int, float | None, float | None], ...]
+    place_of: tuple[int, ...]
+    engagement_at: int
+
+
 class Moment(NamedTuple):
     """What a condition of qualification looks at: node sums, attributes and the fast rules awarded in this cycle."""
 
@@ -235,6 +253,7 @@ class Plan:
     halving: tuple[tuple[int, int], ...]  # (lane, half-life in ms) of the half_life lanes
     grades: Mapping[str, tuple[tuple[str, float | None], ...]] = field(default_factory=dict)
     condition: Part | None = None  # what `qualifies` looks at, part by part
+    accounts: AccountsPlan | None = None
 
     @property
     def total(self) -> int:

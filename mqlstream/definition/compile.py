@@ -14,6 +14,7 @@ from mqlstream.core.event import ACTIVITY_KINDS, KINDS, PASSIVE_ACTIONS
 from mqlstream.core.inactivity import InactivityPlan
 from mqlstream.core.matching import FieldTests, Matcher
 from mqlstream.core.plan import (
+    AccountsPlan,
     Attributes,
     Candidate,
     ConditionPlan,
@@ -135,6 +136,7 @@ class _Compiler:
             tiers_at_best=self._tiers_at_best(),
             halving=tuple((index, lane.ms) for lane, index in self.lanes.items() if lane.shape == "half_life"),
             grades=definition.grades,
+            accounts=self._accounts(),
         )
 
     def _add_nodes(self) -> None:
@@ -250,6 +252,20 @@ class _Compiler:
             unless=gate(entry.unless) if entry.unless is not None else None,
             by_age=entry.unless is not None and _AGE in {path.removeprefix("lead.") for path in paths(entry.unless)},
         )
+
+    def _accounts(self) -> AccountsPlan | None:
+        accounts = self.definition.accounts
+        if accounts is None:
+            return None
+        engagement = self.node_of["dimension", "engagement"]
+        kept = [index for index, node in enumerate(self.nodes) if node.parent < 0 or index == engagement or node[3:] != (None, None)]
+        place_of = [-1] * len(self.nodes)
+        for index in reversed(range(len(self.nodes))):  # parents stand after their children
+            place_of[index] = kept.index(index) if index in kept else place_of[self.nodes[index].parent]
+        clips = [(place_of[node.parent] if node.parent >= 0 else -1, node.floor, node.cap) for node in map(self.nodes.__getitem__, kept)]
+        rearm = RearmPlan(accounts.rearm.below, accounts.rearm.cooldown_ms) if accounts.rearm else None
+        wanted = (accounts.people_at_least, accounts.people_engagement, accounts.threshold_sum, accounts.threshold_best)
+        return AccountsPlan(*wanted, rearm, tuple(clips), tuple(place_of), place_of[engagement])
 
     def _reads_age(self) -> bool:
         definition = self.definition
