@@ -18,7 +18,7 @@ from mqlstream.core.plan import Program
 from mqlstream.definition.compile import compile_program
 from mqlstream.definition.model import Case, Definition
 from mqlstream.ingest.canonical import canonical
-from mqlstream.ingest.results import Ignored
+from mqlstream.ingest.results import Rejected
 from mqlstream.offline import Replay, order_key
 
 LEAD = "test-lead"
@@ -55,7 +55,7 @@ def _failures(program: Program, case: Case) -> Iterator[str]:
         if isinstance(result, Event):
             accepted.append((order_key(result, dict(raw)), result))
         else:
-            what = "ignored" if isinstance(result, Ignored) else "refused"
+            what = "refused" if isinstance(result, Rejected) else "ignored"
             yield f"the event at {_after(raw['time'] - case.start_ms)} is {what}: {result.reason.value}: {result.detail}"
     accepted.sort(key=lambda pair: pair[0])
     replay = Replay(program)

@@ -10,7 +10,7 @@ import orjson
 
 from mqlstream.core.event import Event
 from mqlstream.core.lead import Lead
-from mqlstream.core.outcome import Outcome, ignored, rejected
+from mqlstream.core.outcome import Outcome
 from mqlstream.core.outputs import Output
 from mqlstream.core.plan import HandoffShape, Program
 from mqlstream.core.scoring import explain, grade_of, score_of
@@ -23,7 +23,7 @@ from mqlstream.definition.compile import compile_program
 from mqlstream.definition.model import Definition
 from mqlstream.errors import UsageError
 from mqlstream.ingest.canonical import canonical
-from mqlstream.ingest.results import DEFAULT_OPTIONS, Ignored, IngestOptions, Rejected
+from mqlstream.ingest.results import DEFAULT_OPTIONS, Anonymous, Ignored, IngestOptions, Rejected
 
 _BATCH = 10_000  # events between two packings of the table
 
@@ -113,8 +113,9 @@ def order_key(event: Event, raw: bytes | dict[str, Any]) -> tuple[int, str, str,
     return (event.time, event.source, event.id, orjson.dumps(parsed, option=orjson.OPT_SORT_KEYS))
 
 
-def outcome_of(result: Ignored | Rejected) -> Outcome:
-    return ignored(result.reason) if isinstance(result, Ignored) else rejected(result.reason)
+def outcome_of(result: Anonymous | Ignored | Rejected) -> Outcome:
+    """How what became no event ended. Nobody links visitors to leads offline: what names no lead is ignored."""
+    return result.outcome
 
 
 def compile_texts(texts: Sequence[str], shape: HandoffShape | None = None) -> Program:

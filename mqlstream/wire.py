@@ -1,7 +1,7 @@
 """What stands on the lead-events topic: events, and broadcasts, which go to every partition. Bytes of key and value, and the
-partition of a lead.
+partition of a lead. And on the visitor-events topic: events that name no lead, and what is known of visitors.
 
-The topic is internal: only this module writes and reads its records. The public formats live elsewhere
+The topics are internal: only this module writes and reads their records. The public formats live elsewhere
 (`mqlstream.ingest` reads canonical input, `mqlstream.handoff` writes handoffs).
 """
 
@@ -42,8 +42,39 @@ BROADCASTS = frozenset(_BROADCASTS)
 _encode_broadcast = msgspec.json.Encoder().encode
 
 
+class Link(msgspec.Struct, frozen=True, array_like=True, tag="link"):
+    """The visitor who is the record's key is a lead or another visitor, as the event (``source``, ``event_id``) says at its ``time``."""
+
+    time: int
+    source: str
+    event_id: str
+    lead: str = ""
+    visitor: str = ""
+
+
+class Forget(msgspec.Struct, frozen=True, array_like=True, tag="forget"):
+    """A broadcast: no visitor is this lead any more, for all that was told until then."""
+
+    time: int
+    lead: str
+
+
+FORGET_KEY = _BROADCAST + b"forget"
+_decode_told: Callable[[bytes], Link | Forget] = msgspec.json.Decoder(Link | Forget).decode
+encode_told: Callable[[Link | Forget], bytes] = msgspec.json.Encoder().encode
+"""The value of a link's or a forgetting's record: a JSON array."""
+
+
 class WireError(ValueError):
-    """A lead-events record that is no event and no broadcast; the text says what was got and what was expected."""
+    """A record that is none of those that stand on its topic; the text says what was got and what was expected."""
+
+
+def decode_visit(value: bytes) -> Event | Link | Forget:
+    """Read the value of a visitor-events record back. Raises `WireError`."""
+    try:
+        return _decode_told(value) if value[:1] == b"[" else _decode(value)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise WireError(f"no record of the visitor-events topic: {error}") from None
 
 
 def decode(value: bytes) -> Event:

@@ -29,7 +29,9 @@ from mqlstream.engine.runner import StageRunner
 from mqlstream.engine.status import Options
 from mqlstream.errors import UsageError
 from mqlstream.handoff.contract import TYPES
+from mqlstream.ingest.visitors import Limits
 from mqlstream.program import ingest_options, program_of
+from mqlstream.stages.identify import IdentifyStage
 from mqlstream.stages.ingest import IngestStage
 from mqlstream.stages.score import ScoreOptions, ScoreStage
 from mqlstream.topics import Topics, declared, largest_message_bytes
@@ -182,6 +184,7 @@ def _stages(settings: Settings, roles: Sequence[str]) -> list[Stage]:
     stages: list[Stage] = []
     if "ingest" in roles:
         stages.append(IngestStage(topics, settings.partitions, ingest_options(settings)))
+        stages.append(IdentifyStage(topics, settings.partitions, Limits(settings.ingest.waiting_events, settings.ingest.waiting_days)))
     if "score" in roles:
         definitions = load_definitions(settings.definitions)
         options = ScoreOptions(settings.publish_scores, settings.handoff.structured, f"/{settings.app_id}", settings.partitions)

@@ -18,7 +18,8 @@ from mqlstream.ingest.adapters.base import Adapter, Source
 from mqlstream.ingest.adapters.reading import Reading, read
 from mqlstream.ingest.adapters.registry import ADAPTERS, source_of
 from mqlstream.ingest.fields import nearest
-from mqlstream.ingest.results import IngestOptions
+from mqlstream.ingest.identity import visitors_of
+from mqlstream.ingest.results import Anonymous, IngestOptions
 
 _LISTED = ("adapter", "title", "kinds", "identity", "event_id", "time")
 _TESTED = ("record", "place", "outcome", "kind", "time", "lead_id", "id", "detail")
@@ -137,13 +138,21 @@ def _row(adapter: Adapter) -> dict[str, Any]:
 def _result(record: int, reading: Reading) -> dict[str, Any]:
     result = reading.result
     row: dict[str, Any] = {"record": record, "place": reading.place}
-    if not isinstance(result, Event):
-        return {**row, "outcome": result.outcome.name, "reason": result.reason.value, "kind": result.kind, "detail": result.detail}
-    event = {"source": result.source, "id": result.id, "kind": result.kind, "time": result.time, "lead_id": result.lead}
+    if isinstance(result, Event | Anonymous):
+        return {**row, "outcome": "event", **_event(result.event if isinstance(result, Anonymous) else result)}
+    return {**row, "outcome": result.outcome.name, "reason": result.reason.value, "kind": result.kind, "detail": result.detail}
+
+
+def _event(result: Event) -> dict[str, Any]:
+    event: dict[str, Any] = {"source": result.source, "id": result.id, "kind": result.kind, "time": result.time}
+    if result.lead:
+        event["lead_id"] = result.lead
+    else:
+        event["visitor"] = visitors_of(result.body)[0]
     if result.email is not None:
         event["email"] = result.email
     if result.machine:
         event["machine"] = True
     if result.attributes is not None:
         event["attributes"] = result.attributes
-    return {**row, "outcome": "event", **event, "body": result.body}
+    return {**event, "body": result.body}

@@ -44,8 +44,8 @@ from mqlstream.ingest.fields import (
     shown,
     time_ms,
 )
-from mqlstream.ingest.identity import normalise_email
-from mqlstream.ingest.results import DEFAULT_OPTIONS, UNKNOWN_KIND, Ignored, IngestOptions, Rejected
+from mqlstream.ingest.identity import normalise_email, visitors_of
+from mqlstream.ingest.results import DEFAULT_OPTIONS, UNKNOWN_KIND, Anonymous, Ignored, IngestOptions, Rejected
 
 MAX_BYTES = 1_000_000  # of a record's value
 MAX_EVENT_BYTES = 2_000_000  # of an event as it is written again, with what was derived from it
@@ -67,7 +67,7 @@ def canonical(
     source: str | None = None,
     record_ms: int | None = None,
     options: IngestOptions = DEFAULT_OPTIONS,
-) -> Event | Ignored | Rejected:
+) -> Event | Anonymous | Ignored | Rejected:
     """Read one canonical input event; never raises, whatever the data.
 
     ``data`` is a record's value, or the object that it would hold. ``kind`` and ``source`` stand in where the record
@@ -107,7 +107,7 @@ _TOO_DEEP = f"value: nested too deep, expected at most {MAX_DEPTH} levels"
 
 def event_of(
     fields: dict[str, Any], size: int, kind: str | None, source: str | None, record_ms: int | None, options: IngestOptions
-) -> Event | Ignored | Rejected:
+) -> Event | Anonymous | Ignored | Rejected:
     """The event of an object that was parsed from JSON; takes the object over and changes it.
 
     ``size`` is the length of that JSON in bytes: limits that a record of this size can't break are not looked at.
@@ -131,7 +131,7 @@ def event_of(
 
 def _read(
     fields: dict[str, Any], size: int, kind: str, source: str | None, record_ms: int | None, options: IngestOptions
-) -> Event | Ignored | Rejected:
+) -> Event | Anonymous | Ignored | Rejected:
     take = fields.pop
     event_id = take("id", None)
     if type(event_id) is not str or not event_id or len(event_id) > MAX_ID:
@@ -158,17 +158,17 @@ def _read(
             raise bad_field(name, value, EXPECTED[allowed])
     finish = _OWN_FIELDS.get(kind)
     attributes = finish(fields, lead, options) if finish is not None else None
-    if lead is None:
+    if lead is None and not any(visitors_of(fields)):
         return Ignored(kind, Reason.NO_LEAD, "names no lead: neither lead_id nor email")
     if size > _SMALL:
         _check_large(fields, attributes, types)
     url = fields.get("url")
     if url:
         urls.derive(fields, url)
-    event = Event(source or DEFAULT_SOURCE, event_id, kind, time, lead, fields, email, machine is True, attributes, skewed)
+    event = Event(source or DEFAULT_SOURCE, event_id, kind, time, lead or "", fields, email, machine is True, attributes, skewed)
     if size > _MAY_GROW_TOO_LARGE:
         _check_written(event)
-    return event
+    return Anonymous(event) if lead is None else event
 
 
 def _who(fields: dict[str, Any]) -> tuple[str | None, str | None]:

@@ -1,11 +1,15 @@
-"""Who an event is about: normalised email addresses and the lead id. Links between visitors and leads live elsewhere."""
+"""Whom an event names: normalised email addresses, and visitors. Links between visitors and leads live in `mqlstream.ingest.visitors`."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
+from typing import Any
 
 import idna
+
+from mqlstream.ingest.fields import MAX_ID
 
 MAX_EMAIL = 254  # characters of a whole address, as mail servers take them
 MAX_LOCAL = 64
@@ -46,3 +50,19 @@ def normalise_email(text: str) -> str | None:
 def _readable(local: str) -> bool:
     """A local part beyond ASCII is taken when it has neither spaces nor control characters, quotes, brackets or another @."""
     return not any(c in '@"(),:;<>[\\]' or c.isspace() or not c.isprintable() for c in local)
+
+
+def visitors_of(fields: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """The visitor that an event names, and another visitor that is the same person; None where there is none.
+
+    The visitor is ``user_id``, else ``anonymous_id``; with both, the anonymous one is the other. An id beyond the length of ids,
+    and one that begins with a NUL character, is none.
+    """
+    user, anonymous = _visitor(fields.get("user_id")), _visitor(fields.get("anonymous_id"))
+    if user is None:
+        return anonymous, None
+    return user, anonymous if anonymous != user else None
+
+
+def _visitor(value: str | None) -> str | None:
+    return value if value and len(value) <= MAX_ID and value[0] != "\0" else None

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from mqlstream.core.event import Event
 from mqlstream.core.outcome import Outcome, Reason, ignored, rejected
 
 if TYPE_CHECKING:
@@ -24,6 +25,25 @@ class Ignored(NamedTuple):
     @property
     def outcome(self) -> Outcome:
         return ignored(self.reason)
+
+
+class Anonymous(NamedTuple):
+    """An event that names a visitor and no lead: ``event.lead`` is empty. Where nobody links visitors to leads it is ignored."""
+
+    event: Event
+    detail: str = "names a visitor and no lead"
+
+    @property
+    def kind(self) -> str:
+        return self.event.kind
+
+    @property
+    def reason(self) -> Reason:
+        return Reason.NO_LEAD
+
+    @property
+    def outcome(self) -> Outcome:
+        return ignored(Reason.NO_LEAD)
 
 
 class Rejected(NamedTuple):

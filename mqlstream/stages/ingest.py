@@ -1,4 +1,4 @@
-"""The ingest stage: input records to events keyed by lead, unusable ones to the dead letters. Holds no table.
+"""The ingest stage: input records to events keyed by lead, or by visitor, unusable ones to the dead letters. Holds no table.
 
 What a record means is decided in `mqlstream.ingest`; this is the glue to the engine, and the counting.
 """
@@ -18,11 +18,12 @@ from mqlstream.core.outcome import Reason
 from mqlstream.engine.interfaces import Effects, Output, Record
 from mqlstream.engine.surroundings import Surroundings
 from mqlstream.ingest.adapters.base import Source
-from mqlstream.ingest.adapters.reading import read
+from mqlstream.ingest.adapters.reading import Result, read
 from mqlstream.ingest.canonical import canonical
-from mqlstream.ingest.results import DEFAULT_OPTIONS, UNKNOWN_KIND, Ignored, IngestOptions, Rejected
+from mqlstream.ingest.results import DEFAULT_OPTIONS, UNKNOWN_KIND, Anonymous, IngestOptions, Rejected
 from mqlstream.stages.dead_letter import dead_letter
 from mqlstream.stages.frontier import Reading
+from mqlstream.stages.identify import told_of_visitors
 from mqlstream.stages.native import put_aside, wanted_places
 from mqlstream.topics import Topics
 from mqlstream.wire import Frontier, broadcast, encode, key_of, partition_of
@@ -87,17 +88,18 @@ class IngestProcessor:
         return 0 if self._reading.owes_word else None
 
     def process(self, records: Sequence[Record], wall_ms: int | None) -> Effects:
-        """One output for each record that is an event of a lead or a dead letter; counts in ``note``.
+        """One output for each record that is an event of a lead or a dead letter, and what is told of visitors; counts in ``note``.
 
         While the task catches up its frontier stands before and after the events, for every partition.
         """
         effects = Effects(note=Counts())
-        kinds = self._stage.topics.kinds
+        topics = self._stage.topics
+        kinds = topics.kinds
         options = self._stage.options
         sources = options.sources
-        results: Iterable[Event | Ignored | Rejected]
+        results: Iterable[Result]
         partitions = self._stage.partitions
-        lead_events = self._stage.topics.lead_events
+        lead_events = topics.lead_events
         put = effects.outputs.append
         newest = self._reading.newest
         first: dict[str, int] = {}
@@ -113,14 +115,21 @@ class IngestProcessor:
                     results = (canonical(record.value, kind=kinds.get(topic), source=topic, record_ms=timestamp, options=options),)
                 for result in results:
                     if type(result) is Event:
-                        time = result.time
-                        if time > newest.get(topic, 0):
-                            newest[topic] = time
-                        first.setdefault(topic, time)
-                        key = key_of(result.lead)
-                        put(Output(lead_events, key, encode(result), (), partition_of(key, partitions), timestamp))
+                        event = result
+                        key = key_of(event.lead)
+                        put(Output(lead_events, key, encode(event), (), partition_of(key, partitions), timestamp))
+                    elif type(result) is Anonymous:
+                        event = result.event
                     else:
                         self._end(record, result, effects)
+                        continue
+                    time = event.time
+                    if time > newest.get(topic, 0):
+                        newest[topic] = time
+                    first.setdefault(topic, time)
+                    body = event.body
+                    if "anonymous_id" in body or "user_id" in body or event.kind == "command":
+                        effects.outputs += told_of_visitors(event, topics, partitions, timestamp)
             except Exception as error:  # a defect of ours: this record goes aside, the others go on
                 self._fail(record, error, effects)
         before, after = self._reading.speak(first)
@@ -141,7 +150,7 @@ class IngestProcessor:
         key, value = broadcast(message)
         return [Output(self._stage.topics.lead_events, key, value, (), partition) for partition in range(self._stage.partitions)]
 
-    def _native(self, source: Source, record: Record, timestamp: int | None, effects: Effects) -> list[Event | Ignored | Rejected]:
+    def _native(self, source: Source, record: Record, timestamp: int | None, effects: Effects) -> list[Result]:
         """The events and the ignored parts of a record in its vendor's form; its unusable parts go aside together."""
         stage = self._stage
         only = wanted_places(record.headers) if record.headers else ()
@@ -154,8 +163,8 @@ class IngestProcessor:
                 effects.note.add(rejected.kind, "rejected", rejected.reason.value)
         return [reading.result for reading in readings if not isinstance(reading.result, Rejected)]
 
-    def _end(self, record: Record, result: Event | Ignored | Rejected, effects: Effects) -> None:
-        assert not isinstance(result, Event)
+    def _end(self, record: Record, result: Result, effects: Effects) -> None:
+        assert not isinstance(result, Event | Anonymous)
         if isinstance(result, Rejected):
             effects.outputs.append(dead_letter(self._stage.topics.dead_letters, NAME, record, result.reason, result.detail))
             effects.note.letters.append(result.reason.value)

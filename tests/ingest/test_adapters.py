@@ -18,10 +18,10 @@ from mqlstream.engine.interfaces import Effects, Headers
 from mqlstream.ingest.adapters.base import MAX_PARTS
 from mqlstream.ingest.adapters.reading import read
 from mqlstream.ingest.adapters.registry import ADAPTERS, source_of
-from mqlstream.ingest.results import Ignored, IngestOptions, Rejected
+from mqlstream.ingest.results import Anonymous, Ignored, IngestOptions, Rejected
 from mqlstream.stages.ingest import IngestStage
 from mqlstream.topics import Topics
-from mqlstream.wire import decode
+from mqlstream.wire import decode, decode_visit
 
 FIXTURES = Path(__file__).with_name("fixtures")
 FILES = sorted(path for path in FIXTURES.iterdir() if path.suffix in (".jsonl", ".tsv", ".txt"))
@@ -79,14 +79,17 @@ def test_the_stage_makes_the_same_of_them(path: Path) -> None:
     rows = adapted(path)
     effects = process([Got(value, path.stem) for value in records(path)], {"adapter": path.stem})
     events = [decode(output.value or b"") for output in effects.outputs if output.topic == TOPICS.lead_events]
-    told = [row for row in rows if row["outcome"] == "event"]
+    told = [row for row in rows if "lead_id" in row]
     assert [(event.source, event.id, event.kind, event.time, event.lead) for event in events] == [
         (row["source"], row["id"], row["kind"], row["time"], row["lead_id"]) for row in told
     ]
     assert [event.body for event in events] == [row["body"] for row in told]
     spoilt = {row["record"] for row in rows if row["outcome"] == "rejected"}
     assert sum(output.topic == TOPICS.dead_letters for output in effects.outputs) == len(spoilt) == len(effects.note.letters)
-    assert sum(effects.note.ended.values()) == len(rows) - len(told)
+    anonymous = [row["id"] for row in rows if "visitor" in row]
+    visits = [decode_visit(output.value or b"") for output in effects.outputs if output.topic == TOPICS.visitor_events]
+    assert [visit.id for visit in visits if isinstance(visit, Event)] == anonymous
+    assert sum(effects.note.ended.values()) == len(rows) - len(told) - len(anonymous)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
@@ -162,8 +165,8 @@ def test_a_time_ahead_of_its_record_is_taken_at_the_record() -> None:
 
 def test_visitors_keep_their_id_though_they_are_no_lead_yet() -> None:
     (result,) = results({"type": "page", "messageId": "1", "anonymousId": "a-1", "timestamp": "2026-03-02T09:15:00Z"}, "segment")
-    assert isinstance(result, Ignored)
-    assert result.reason is Reason.NO_LEAD
+    assert isinstance(result, Anonymous)
+    assert result.event.body["anonymous_id"] == "a-1"
     (known,) = results(
         {"type": "page", "messageId": "1", "anonymousId": "a-1", "userId": "a@acme.example", "timestamp": "2026-03-02T09:15:00Z"}, "segment"
     )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mqlstream.core.event import EARLIEST_MS, KINDS, LATEST_MS, Event
 from mqlstream.ingest.canonical import canonical
 from mqlstream.ingest.fields import COMMANDS, DECISIONS, EMAIL_ACTIONS, TYPES, WEBINAR_ACTIONS
-from mqlstream.ingest.results import Ignored, IngestOptions, Rejected
+from mqlstream.ingest.results import Anonymous, Ignored, IngestOptions, Rejected
 from mqlstream.wire import decode, encode, partition_of
 
 FORMS = IngestOptions({"a": "title", "b": "company"})
@@ -29,7 +29,7 @@ times = st.integers(EARLIEST_MS, LATEST_MS - 1) | st.datetimes().map(lambda mome
 def holds(value: bytes, record_ms: int | None) -> None:
     for kind in ("web_visit", "form_fill", None):
         result = canonical(value, kind=kind, source="mql.web-visits.v1", record_ms=record_ms, options=FORMS)
-        assert isinstance(result, (Event, Ignored, Rejected))
+        assert isinstance(result, (Event, Anonymous, Ignored, Rejected))
         if isinstance(result, Event):
             assert decode(encode(result)) == result
             assert EARLIEST_MS <= result.time < LATEST_MS

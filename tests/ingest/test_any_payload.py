@@ -13,7 +13,7 @@ from mqlstream.core.event import EARLIEST_MS, KINDS, LATEST_MS, Event
 from mqlstream.ingest.adapters.base import Headers, Source
 from mqlstream.ingest.adapters.reading import read
 from mqlstream.ingest.adapters.registry import ADAPTERS, source_of
-from mqlstream.ingest.results import Ignored, Rejected
+from mqlstream.ingest.results import Anonymous, Ignored, Rejected
 from mqlstream.wire import decode, encode
 from tests.ingest.test_adapters import FILES, records
 
@@ -55,7 +55,7 @@ def holds(source: Source, value: bytes, headers: Headers = (), record_ms: int | 
     assert len(readings) <= 5 + 5 * value.count(b"{") + value.count(b",")
     for reading in readings:
         result = reading.result
-        assert isinstance(result, (Event, Ignored, Rejected))
+        assert isinstance(result, (Event, Anonymous, Ignored, Rejected))
         if isinstance(result, Event):
             assert decode(encode(result)) == result
             assert EARLIEST_MS <= result.time < LATEST_MS

@@ -10,14 +10,14 @@ import pytest
 from mqlstream.core.event import KINDS, Event
 from mqlstream.core.outcome import Reason
 from mqlstream.ingest.canonical import MAX_BYTES, MAX_DEPTH, canonical
-from mqlstream.ingest.results import Ignored, IngestOptions, Rejected
+from mqlstream.ingest.results import Anonymous, Ignored, IngestOptions, Rejected
 
 NOON = 1_767_268_800_000  # 2026-01-01T12:00:00Z
 EXPECTED_TIME = "expected epoch milliseconds or RFC 3339 with offset, in the years 2000 to 2100"
 EXPECTED_KIND = "expected one of web_visit form_fill email_click webinar_attendance activity profile feedback command"
 
 
-def read(kind: str | None = None, /, **fields: Any) -> Event | Ignored | Rejected:
+def read(kind: str | None = None, /, **fields: Any) -> Event | Anonymous | Ignored | Rejected:
     """The result for an object with the two fields that every event needs, and these."""
     record = {"id": "e1", "time": NOON, **({"kind": kind} if kind else {}), **fields}
     return canonical(json.dumps({name: value for name, value in record.items() if value is not ...}).encode())
@@ -111,8 +111,12 @@ def test_without_a_lead_id_the_normalised_email_is_the_lead() -> None:
     assert (got.lead, got.email) == ("jane@xn--bcher-kva.example", "jane@xn--bcher-kva.example")
 
 
-def test_an_event_of_nothing_but_a_visitor_is_ignored() -> None:
-    assert read("web_visit", anonymous_id="cookie", account="acme", phone="+49") == Ignored(
+def test_an_event_of_nothing_but_a_visitor_is_anonymous_and_one_of_nobody_ignored() -> None:
+    result = read("web_visit", anonymous_id="cookie", account="acme", phone="+49")
+    assert isinstance(result, Anonymous)
+    assert (result.event.lead, result.event.body["anonymous_id"]) == ("", "cookie")
+    assert str(result.outcome) == "ignored(no_lead)"
+    assert read("web_visit", account="acme", phone="+49") == Ignored(
         "web_visit", Reason.NO_LEAD, "names no lead: neither lead_id nor email"
     )
     assert isinstance(read("web_visit", lead_id="", email=""), Ignored)
@@ -120,7 +124,7 @@ def test_an_event_of_nothing_but_a_visitor_is_ignored() -> None:
 
 def test_an_address_that_is_none_is_dropped_when_something_else_says_who_it_was() -> None:
     assert event("web_visit", email="not an address").email is None
-    assert isinstance(read("web_visit", email="nobody", user_id="u1"), Ignored)
+    assert isinstance(read("web_visit", email="nobody", user_id="u1"), Anonymous)
     assert refusal("web_visit", email="nobody@") == (
         "bad_field",
         'email: got "nobody@", expected an email address, for nothing else says who this was',

@@ -10,9 +10,9 @@ from mqlstream.core.outcome import Reason
 from mqlstream.ingest.adapters.base import Headers, Skip, Source
 from mqlstream.ingest.canonical import MAX_BYTES, event_of
 from mqlstream.ingest.fields import Refused
-from mqlstream.ingest.results import DEFAULT_OPTIONS, UNKNOWN_KIND, Ignored, IngestOptions, Rejected
+from mqlstream.ingest.results import DEFAULT_OPTIONS, UNKNOWN_KIND, Anonymous, Ignored, IngestOptions, Rejected
 
-Result = Event | Ignored | Rejected
+Result = Event | Anonymous | Ignored | Rejected
 
 
 class Reading(NamedTuple):
