@@ -22,7 +22,8 @@ from mqlstream.app.monitor import EngineMonitor
 from mqlstream.config import Settings, kafka_kwargs
 from mqlstream.definition import load
 from mqlstream.definition.model import Definition
-from mqlstream.doors.feedback import FeedbackDoor
+from mqlstream.doors.writing import COMMAND, FEEDBACK
+from mqlstream.doors.writing import Door as Writer
 from mqlstream.engine.interfaces import Stage
 from mqlstream.engine.kafka import KafkaBroker
 from mqlstream.engine.runner import StageRunner
@@ -35,10 +36,10 @@ from mqlstream.stages.identify import IdentifyStage
 from mqlstream.stages.ingest import IngestStage
 from mqlstream.stages.score import ScoreOptions, ScoreStage
 from mqlstream.topics import Topics, declared, largest_message_bytes
-from mqlstream.web.feedback import FeedbackPage
 from mqlstream.web.guard import Guard
 from mqlstream.web.leads import LeadPages
 from mqlstream.web.server import WebServer
+from mqlstream.web.writing import WritingPage
 
 if TYPE_CHECKING:
     from mqlstream.app.shell import Role
@@ -149,8 +150,12 @@ def _doors(settings: Settings, kafka: Mapping[str, Any], leads: StageRunner | No
             "MQLSTREAM_HTTP_ADVERTISE is not set: other workers cannot reach this one at %s to ask about its leads", settings.http_bind
         )
     guard = Guard(settings.http_host, settings.http_token)
-    feedback = FeedbackDoor(kafka, Topics(settings.topic_prefix).feedback, largest_message_bytes())
-    return LeadPages(leads, settings.partitions, guard, settings.http_token), FeedbackPage(feedback, guard)
+    topics = Topics(settings.topic_prefix)
+    return (
+        LeadPages(leads, settings.partitions, guard, settings.http_token),
+        WritingPage("/v1/feedback", FEEDBACK, Writer(kafka, topics.feedback, largest_message_bytes()), guard),
+        WritingPage("/v1/commands", COMMAND, Writer(kafka, topics.commands, largest_message_bytes()), guard),
+    )
 
 
 def run(settings: Settings, roles: Sequence[Role]) -> int:

@@ -27,7 +27,7 @@ COMMANDS = {
     "adapters": "Show which sources can be read, and what their payloads become.",
     "topics": "Compare the declared topics with the cluster's, and create them.",
     "subscribe": "Receive handoffs: print them, or pass each to a program or a webhook.",
-    "lead": "Show a lead and explain its score, asked of a running worker.",
+    "lead": "Show a lead, explain its score, correct, merge and erase it.",
     "feedback": "Tell what sales made of a lead.",
     "insights": "Show the funnel, what became of each rule's MQLs, and how fast sales answers.",
     "config": "Show the effective settings and where each came from.",

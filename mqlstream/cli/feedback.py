@@ -1,23 +1,18 @@
-"""`mqlstream feedback`: sales' answer to a handoff, from the command line. How it is written is `mqlstream.doors.feedback`'s."""
+"""`mqlstream feedback`: sales' answer to a handoff, from the command line. How it is written is `mqlstream.doors.writing`'s."""
 
 from __future__ import annotations
 
-import asyncio
 import os
-import time
 from pathlib import Path
 from typing import Any
 
 import click
 
-from mqlstream.cli.logs import configure, quiet_client
-from mqlstream.cli.output import emit, format_option
-from mqlstream.config import Settings, kafka_kwargs, load
-from mqlstream.doors.feedback import FeedbackDoor, Ready, Unfit, Written, ready
-from mqlstream.errors import UsageError
-from mqlstream.topics import Topics, largest_message_bytes
-
-_SOURCE = "mqlstream-cli"
+from mqlstream.cli.output import format_option
+from mqlstream.cli.writing import SOURCE, write
+from mqlstream.config import load
+from mqlstream.doors.writing import FEEDBACK
+from mqlstream.topics import Topics
 
 
 @click.command("feedback")
@@ -29,7 +24,7 @@ _SOURCE = "mqlstream-cli"
 @click.option("--by", metavar="WHO", help="Who says so.")
 @click.option("--time", "time_", metavar="T", help="When it was decided: epoch ms or RFC 3339. Default: now.")
 @click.option("--id", "event_id", metavar="ID", help="Of the event: the same id again is no second answer. Default: made up.")
-@click.option("--source", default=_SOURCE, show_default=True, metavar="NAME", help="Where the answer comes from; ids are unique within.")
+@click.option("--source", default=SOURCE, show_default=True, metavar="NAME", help="Where the answer comes from; ids are unique within.")
 @click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="F", help="Settings file (YAML); variables win over it.")
 @format_option
 def command(
@@ -63,24 +58,8 @@ def command(
         "definition": definition,
         "reason": reason,
         "by": by,
-        "time": int(time_) if time_ is not None and time_.isdecimal() else time_,
+        "time": time_,
         "id": event_id,
         "source": source,
     }
-    given = {name: value for name, value in given.items() if value is not None}
-    try:
-        events = ready([given], Topics(settings.topic_prefix).feedback, time.time_ns() // 1_000_000)
-    except Unfit as unfit:
-        raise UsageError(str(unfit)) from None
-    configure()
-    with quiet_client():
-        written = asyncio.run(_write(settings, events))
-    emit([each._asdict() for each in written], format_)
-
-
-async def _write(settings: Settings, events: list[Ready]) -> list[Written]:
-    door = FeedbackDoor(kafka_kwargs(settings), Topics(settings.topic_prefix).feedback, largest_message_bytes())
-    try:
-        return await door.write(events)
-    finally:
-        await door.close()
+    write(settings, FEEDBACK, given, Topics(settings.topic_prefix).feedback, format_)

@@ -1,4 +1,4 @@
-"""`mqlstream lead`: one lead, asked of a running worker."""
+"""`mqlstream lead`: one lead, asked of a running worker. The commands to change one are in `mqlstream.cli.commanding`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from typing import Any, TypeVar
 
 import click
 
+from mqlstream.cli import commanding
 from mqlstream.cli.output import emit, format_option
-from mqlstream.cli.telling import date, tell, tell_life
+from mqlstream.cli.telling import date, plain, tell, tell_audit, tell_life
 from mqlstream.config import Settings, load
 from mqlstream.doors.asking import ask
 from mqlstream.errors import UsageError
 from mqlstream.ingest.fields import Refused, text_ms
 
+_MERGES_FOLLOWED = 8
 _LONG = ("contributions", "clipped", "timeline", "standing", "qualify")
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -37,7 +39,10 @@ def _options(command: _Command) -> _Command:
 
 @click.group()
 def command() -> None:
-    """Show a lead and explain its score. Any worker can be asked: it asks the one that has the lead.
+    """Show a lead, explain its score, and correct what is known of it.
+
+    Any worker can be asked: it asks the one that has the lead. What corrects a lead is written to the commands topic, and takes
+    effect in the order of the lead's events.
 
     The token that workers want when they listen beyond their own machine is MQLSTREAM_HTTP_TOKEN, or the file named by
     MQLSTREAM_HTTP_TOKEN_FILE.
@@ -46,7 +51,12 @@ def command() -> None:
     Examples:
       mqlstream lead show ann@acme.example
       mqlstream lead explain ann@acme.example --definition b2b-saas
+      mqlstream lead retract ann@acme.example --source web --id f1 --by sam
     """
+
+
+for correction in commanding.ALL:
+    command.add_command(correction)
 
 
 @command.command()
@@ -84,6 +94,7 @@ def explain(lead: str, config_file: Path | None, url: str | None, definition: st
     for row in told["definitions"]:
         tell(row)
         tell_life(row)
+    tell_audit(told)
 
 
 def _ask(lead: str, config_file: Path | None, url: str | None, definition: str | None, at: str | None) -> dict[str, Any]:
@@ -98,7 +109,15 @@ def _ask(lead: str, config_file: Path | None, url: str | None, definition: str |
         raise UsageError(f"--url: got {url!r}, expected a worker's address such as http://127.0.0.1:8080")
     if not lead:
         raise UsageError("LEAD: got nothing, expected a lead id")
-    return asyncio.run(ask(url or worker_address(settings), lead, query, settings.http_token))
+    worker = url or worker_address(settings)
+    told = asyncio.run(ask(worker, lead, query, settings.http_token))
+    for _ in range(_MERGES_FOLLOWED):
+        into = told["merged_into"]
+        if into is None:
+            break
+        click.echo(f"{plain(lead)} was merged into {plain(into)}", err=True)
+        lead, told = into, asyncio.run(ask(worker, into, query, settings.http_token))
+    return told
 
 
 def worker_address(settings: Settings) -> str:

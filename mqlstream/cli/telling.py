@@ -25,7 +25,10 @@ _BLOCKED = {
     "active": "the definition is not active",
     "disqualify": "disqualified by {id}",
     "freeze": "frozen by {id}",
+    "frozen": "frozen by a command of {since}",
+    "merged": "merged into {into}",
 }
+_ABOUT = {"event_source": "", "event_id": "", "into": "into ", "from": "from "}
 
 
 def tell(row: Json) -> None:
@@ -48,7 +51,7 @@ def tell_life(row: Json) -> None:
     """One lead under one definition: every event and what became of it, and what is missing to become an MQL."""
     click.echo("timeline:")
     for event in row["timeline"]:
-        marks = [mark for mark in ("machine", "late") if event[mark]]
+        marks = [mark for mark in ("machine", "verdict", "late") if event[mark]]
         marks += [f"ignored: {event['ignored']}"] if event["ignored"] else []
         marked = f"  ({', '.join(marks)})" if marks else ""
         click.echo(f"  {date(event['time'])}  {event['kind'] or 'told'}  {plain(event['source'])} {plain(event['id'])}{marked}")
@@ -67,6 +70,16 @@ def tell_life(row: Json) -> None:
         click.echo("  nothing makes one: the definition has no condition")
     for line in _condition(condition, 1) if condition is not None else ():
         click.echo(line)
+
+
+def tell_audit(told: Json) -> None:
+    """The commands that the lead has had: when, what, by whom, why."""
+    if told["audit"]:
+        click.echo("commands:")
+    for each in told["audit"]:
+        about = "".join(f" {word}{plain(each[name])}" for name, word in _ABOUT.items() if each[name])
+        said = "".join(f", {word} {plain(each[name])}" for name, word in (("by", "by"), ("reason", "because:")) if each[name])
+        click.echo(f"  {date(each['time'])}  {each['do']}{about}  {plain(each['source'])} {plain(each['id'])}{said}")
 
 
 def _made(rule: Json) -> str:

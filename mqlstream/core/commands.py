@@ -54,14 +54,21 @@ def obey(program: Program, lead: Lead, event: Event) -> Done:
     if state.first_seen == NEVER:
         state.first_seen = event.time
     state.as_of = max(state.as_of, event.time)
-    commands.audit = [*commands.audit, (event.time, what, event.source, event.id, event.body.get("by"), event.body.get("reason"))][
-        -AUDIT_MAX:
-    ]
+    told = (event.time, what, event.source, event.id, event.body.get("by"), event.body.get("reason"), _about(event))
+    commands.audit = [*commands.audit, told][-AUDIT_MAX:]
     lead.recount()
     outputs, forwards = _DOES[what](program, lead, event)
     if program.has_timers:
         set_timer(program, lead, state.as_of)
     return Done(SCORED, outputs, forwards)
+
+
+def _about(event: Event) -> str:
+    """What a command is about besides its lead: an event by source and id, or the other lead of a merge."""
+    body = event.body
+    if event.body["do"] in (RETRACT, VERDICT):
+        return f"{body['event_source']}\x1f{body['event_id']}"
+    return str(body[VIA][-1]) if VIA in body else str(body.get("into") or "")
 
 
 def correction(commands: Commands, source: str, event_id: str) -> str | None:

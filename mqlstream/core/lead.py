@@ -72,6 +72,7 @@ class Track(msgspec.Struct, array_like=True):
     by_sales: bool = False  # disqualified by sales, not by a rule
     marks: dict[str, tuple[int, str, str, float]] = {}
     ground: int = 0  # `since` as it was when the newest handoff was opened
+    quiet: int = 0  # `LeadState.seq` for as long as which time alone hands nobody off; see `mqlstream.core.takeover`
 
     def enter(self, stage: str, state: LeadState) -> None:
         """Be in a stage from now on."""
@@ -87,14 +88,14 @@ class Commands(msgspec.Struct, array_like=True):
 
     ``corrected`` tells by source and id of an event what was said of it ("retract" or "machine_verdict") and when;
     ``reset`` is the place in the order where all scores start again from 0; ``switch`` the newest freeze or resume with its
-    place; ``audit`` has the newest commands: time, what, source, id, by whom, why.
+    place; ``audit`` has the newest commands: time, what, source, id, by whom, why, and what they are about (see `_about` there).
     """
 
     corrected: dict[str, tuple[str, int]] = {}
     reset: tuple[int, str, str] | None = None
     switch: tuple[int, str, str, bool] | None = None
     merged_into: str = ""
-    audit: list[tuple[int, str, str, str, str | None, str | None]] = []
+    audit: list[tuple[int, str, str, str, str | None, str | None, str]] = []
 
     @property
     def frozen(self) -> bool:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from mqlstream.core.commands import VERDICT, correction
 from mqlstream.core.event import DAY_MS, KINDS
 from mqlstream.core.feedback import WITH_SALES
 from mqlstream.core.lead import EMAIL, MACHINE, NEVER, Entry, Lead, Track
@@ -188,7 +189,7 @@ class _Count:
 def _timeline(count: _Count) -> Iterator[Json]:
     """Each event in order; what one said of the lead stands beside it, or by itself where nothing else is known any more."""
     lead = count.lead
-    state, sources = lead.state, lead.state.sources
+    state, sources, commands = lead.state, lead.state.sources, lead.state.commands
     said = {(fact.time, sources[fact.source], fact.id): _told(fact.values) for fact in state.facts if fact.time <= count.as_of}
     ignored = _ignored(count)
     late = _late(state.entries)
@@ -204,6 +205,7 @@ def _timeline(count: _Count) -> Iterator[Json]:
             "source": sources[entry.source],
             "id": entry.id,
             "machine": bool(entry.flags & MACHINE),
+            "verdict": commands is not None and correction(commands, sources[entry.source], entry.id) == VERDICT,
             "late": id(entry) in late,
             "arrival": entry.seq,
             "ignored": reason,
@@ -211,7 +213,7 @@ def _timeline(count: _Count) -> Iterator[Json]:
             "rules": [count.made_of(rule, entry) for rule in count.matched(entry)] if reason is None else [],
         }
     for (time, source, event_id), values in said.items():
-        line = dict.fromkeys(("time", "kind", "source", "id", "machine", "late", "arrival", "ignored"))
+        line = dict.fromkeys(("time", "kind", "source", "id", "machine", "verdict", "late", "arrival", "ignored"))
         lines[time, source, event_id] = {**line, "time": time, "source": source, "id": event_id, "attributes": values, "rules": []}
     for _, line in sorted(lines.items(), key=lambda pair: pair[0]):
         yield line
@@ -259,6 +261,11 @@ def _qualify(count: _Count, track: Track, sums: Sequence[float]) -> Json:
 def _blocked(plan: Plan, lead: Lead, track: Track, attributes: Attributes, as_of: int) -> Iterator[Json]:
     if lead.state.unreviewed != NEVER:
         yield {"by": "catching_up", "from": lead.state.unreviewed}
+    commands = lead.state.commands
+    if commands is not None and commands.merged_into:
+        yield {"by": "merged", "into": commands.merged_into}
+    if commands is not None and commands.switch is not None and commands.frozen:
+        yield {"by": "frozen", "since": commands.switch[0]}
     if not plan.live:
         yield {"by": "shadow"}
     if track.stage not in OPEN_STAGES:

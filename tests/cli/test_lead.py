@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -71,12 +71,17 @@ def write(bootstrap: str, events: list[bytes]) -> None:
 
 
 def until(running: Running, lead: str, **expected: object) -> None:
+    """Wait until the worker tells this of the lead under the definition."""
+    until_told(running, lead, of=lambda told: told["definitions"][0], **expected)
+
+
+def until_told(running: Running, lead: str, of: Callable[[dict[str, Any]], dict[str, Any]] = dict, **expected: object) -> None:
     """Wait until the worker tells this of the lead."""
     deadline = time.monotonic() + PATIENCE_S
     told: dict[str, Any] = {}
     while True:
         try:
-            told = asyncio.run(ask(running.url, lead, {}, TOKEN))["definitions"][0]
+            told = of(asyncio.run(ask(running.url, lead, {}, TOKEN)))
             if expected.items() <= told.items():
                 return
         except CheckFailed:
@@ -204,3 +209,64 @@ def test_a_broker_that_is_not_there_is_told_with_exit_3(mqlstream: Run) -> None:
     assert done.returncode == 3
     assert done.stderr.startswith(f"Error: cannot write to topic {TOPICS.feedback}: ")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_correction_is_told_with_who_and_why_and_a_merged_lead_is_followed(mqlstream: Run, running: Running) -> None:
+    events = [
+        {"kind": "form_fill", "source": "web", "id": f"d{number}", "time": 1_793_610_000_000, "lead_id": lead, "form": "demo"}
+        for number, lead in enumerate(("dora", "dora", "dora@private.example"))
+    ]
+    write(running.settings["MQLSTREAM_BOOTSTRAP_SERVERS"], [json.dumps(event).encode() for event in events])
+    until(running, "dora", stage="mql")
+    why = ("--by", "sam", "--reason", "our own test", "--format", "jsonl")
+    done = mqlstream("lead", "retract", "dora", "--source", "web", "--id", "d0", *why, **running.settings)
+    assert (done.returncode, json.loads(done.stdout)["topic"]) == (0, TOPICS.commands), done.stderr
+    until(running, "dora", stage="lead")
+    mqlstream("lead", "verdict", "dora", "--source", "web", "--id", "d1", **running.settings)
+    mqlstream("lead", "freeze", "dora", "--by", "sam", **running.settings)
+    mqlstream("lead", "merge", "dora@private.example", "--into", "dora", **running.settings)
+    until_told(running, "dora@private.example", merged_into="dora")
+    until_told(running, "dora", frozen=True)
+    shown = mqlstream("lead", "show", "dora@private.example", "--format", "json", **running.settings)
+    assert shown.stderr == "dora@private.example was merged into dora\n"
+    assert json.loads(shown.stdout)[0]["lead_id"] == "dora"
+    explained = mqlstream("lead", "explain", "dora", **running.settings).stdout
+    assert "retract web d0  mqlstream-cli" in explained
+    assert ", by sam, because: our own test\n" in explained
+    assert "web d0" not in explained.partition("commands:")[0], "a retracted event is not in the timeline"
+    assert "form_fill  web d1  (machine, verdict)" in explained
+    assert "in the way: frozen by a command of " in explained
+
+
+def test_an_erased_lead_is_not_known_any_more(mqlstream: Run, running: Running) -> None:
+    event = {"kind": "form_fill", "source": "web", "id": "g1", "time": 1_793_610_000_000, "lead_id": "gus", "form": "demo"}
+    write(running.settings["MQLSTREAM_BOOTSTRAP_SERVERS"], [json.dumps(event).encode()])
+    until(running, "gus", stage="lead")
+    refused = mqlstream("lead", "erase", "gus", **running.settings)
+    assert (refused.returncode, refused.stderr) == (2, "Error: erase: there is no terminal to ask on; expected --yes\n")
+    assert mqlstream("lead", "erase", "gus", "--yes", **running.settings).returncode == 0
+    deadline = time.monotonic() + PATIENCE_S
+    while mqlstream("lead", "show", "gus", **running.settings).returncode != 1:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (("merge", "ann", "--into", "ann"), "--into: got 'ann', expected another lead than the one that is merged"),
+        (("freeze", ""), "lead_id: missing, expected the lead that the command is about"),
+        (
+            ("reset", "ann", "--time", "yesterday"),
+            'time: got "yesterday", expected epoch milliseconds or RFC 3339 with offset, in the years 2000 to 2100',
+        ),
+    ],
+)
+def test_a_command_that_is_none_is_refused_before_any_broker_is_asked(mqlstream: Run, arguments: tuple[str, ...], error: str) -> None:
+    done = mqlstream("lead", *arguments, MQLSTREAM_BOOTSTRAP_SERVERS="127.0.0.1:1")
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"Error: {error}\n")
+
+
+def test_whoever_writes_an_address_in_another_spelling_is_told_whose_it_is(mqlstream: Run) -> None:
+    done = mqlstream("lead", "freeze", "Ann@Acme.example", MQLSTREAM_BOOTSTRAP_SERVERS=f"127.0.0.1:{free_port()}")
+    assert done.stderr.startswith("Note: Ann@Acme.example is taken letter by letter; the lead of that address is ann@acme.example\n")

@@ -105,13 +105,13 @@ def lives(draw: st.DrawFn, leads: tuple[str, ...] = ("ann",)) -> list[Json]:
     found = []
     for number in range(draw(st.integers(1, 8))):
         kind = draw(st.sampled_from(["web_visit", "form_fill", "activity", "profile"]))
-        more: Json = {
+        bodies: dict[str, Json] = {
             "web_visit": {"url": "https://x.io/"},
             "form_fill": {"form": "demo"},
             "activity": {"name": "chat"},
             "profile": {"attributes": {"title": draw(st.sampled_from(["VP Sales", "Intern", None]))}},
-        }[kind]
-        found.append(event(kind, number, draw(st.integers(0, 20 * DAY)), draw(st.sampled_from(leads)), **more))
+        }
+        found.append(event(kind, number, draw(st.integers(0, 20 * DAY)), draw(st.sampled_from(leads)), **bodies[kind]))
     return found
 
 
@@ -295,6 +295,6 @@ def test_every_command_is_in_the_audit() -> None:
     commands = table.open("ann").state.commands
     assert commands is not None
     assert [tuple(each) for each in commands.audit] == [
-        (START + HOUR, "retract", "ops", "c0", "ops@x.io", "test"),
-        (START + 2 * HOUR, "freeze", "ops", "c1", "ann@x.io", "on leave"),
+        (START + HOUR, "retract", "ops", "c0", "ops@x.io", "test", "s\x1fe1"),
+        (START + 2 * HOUR, "freeze", "ops", "c1", "ann@x.io", "on leave", ""),
     ]

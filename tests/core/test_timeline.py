@@ -94,6 +94,7 @@ rules:
         "source": "crm",
         "id": "p1",
         "machine": None,
+        "verdict": None,
         "late": None,
         "arrival": None,
         "ignored": None,

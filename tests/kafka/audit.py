@@ -173,7 +173,7 @@ class Story:
                 lead = table.open(lead_id)
                 self._keep(catch_up(self.program, lead, _END if watermark.before_ms is None else watermark.before_ms), lead_id, False)
             waiting = {lead_id for lead_id in waiting if table.open(lead_id).state.unreviewed != NEVER}
-        self.states.update({lead_id: unpack(packed) for lead_id, packed in table.packed_changes()})
+        self.states.update({lead_id: unpack(packed) for lead_id, packed in table.packed_changes() if packed is not None})
 
     def _keep(self, outputs: Iterable[Json], lead_id: str, at_once: bool) -> None:
         for output in outputs:

@@ -40,7 +40,7 @@ def scored_as_they_arrive(definition: Json, events: Iterable[Json]) -> list[Json
         assert isinstance(accepted, Event), accepted
         table = _restored(program, records)
         step(program, table.open(accepted.lead), accepted)
-        records.update(table.packed_changes())
+        records.update({lead: packed for lead, packed in table.packed_changes() if packed is not None})
         latest = max(latest, accepted.time)
     table = _restored(program, records)
     return [row for lead in sorted(records) for row in offline.lead_objects(program, table.open(lead), latest)]

@@ -1,6 +1,6 @@
-"""``POST /v1/feedback``: sales' answers, one JSON object or a list of them. 202 once Kafka has them all.
+"""``POST /v1/feedback`` and ``POST /v1/commands``: one JSON object or a list of them. 202 once Kafka has them all.
 
-What an answer may hold and how it is written is `mqlstream.doors.feedback`'s.
+What they may hold and how it is written is `mqlstream.doors.writing`'s.
 """
 
 from __future__ import annotations
@@ -10,22 +10,24 @@ import time
 import orjson
 from aiohttp import web
 
-from mqlstream.doors.feedback import MAX_AT_ONCE, FeedbackDoor, Unfit, ready
+from mqlstream.doors.writing import MAX_AT_ONCE, Door, Form, Unfit, ready
 from mqlstream.errors import UnreachableError
 from mqlstream.web.guard import Guard, refused
 
 _KEPT = "; send the same with the same ids again"
 
 
-class FeedbackPage:
-    """Takes feedback, for whoever the guard lets in."""
+class WritingPage:
+    """Takes events of a form at a path, for whoever the guard lets in."""
 
-    def __init__(self, door: FeedbackDoor, guard: Guard) -> None:
+    def __init__(self, path: str, form: Form, door: Door, guard: Guard) -> None:
+        self._path = path
+        self._form = form
         self._door = door
         self._guard = guard
 
     def routes(self) -> list[web.RouteDef]:
-        return [web.post("/v1/feedback", self._post)]
+        return [web.post(self._path, self._post)]
 
     async def close(self) -> None:
         """Let go of the producer."""
@@ -47,10 +49,12 @@ class FeedbackPage:
         if not 0 < len(objects) <= MAX_AT_ONCE:
             return refused(400, f"body: got a list of {len(objects)}, expected 1 to {MAX_AT_ONCE} objects")
         try:
-            events = ready(objects, self._door.topic, time.time_ns() // 1_000_000)
+            events = ready(self._form, objects, self._door.topic, time.time_ns() // 1_000_000)
         except Unfit as unfit:
             problems = [{"index": place, "error": detail} for place, detail in unfit.problems]
-            return web.json_response({"error": "nothing was written: not all of it is feedback", "problems": problems}, status=400)
+            return web.json_response(
+                {"error": f"nothing was written: not all of it is {self._form.kind}", "problems": problems}, status=400
+            )
         try:
             written = await self._door.write(events)
         except UnreachableError as error:

@@ -1,4 +1,4 @@
-"""Feedback over HTTP, on the embedded broker: what is taken, what is refused with the reason, and that 202 means written."""
+"""Feedback and commands over HTTP, on the embedded broker: what is taken, what is refused with the reason, and that 202 means written."""
 
 from __future__ import annotations
 
@@ -14,30 +14,32 @@ from prometheus_client import CollectorRegistry
 
 from mqlstream.core.event import Event
 from mqlstream.demo.broker import PARTITIONS, EmbeddedBroker
-from mqlstream.doors import feedback as doors_feedback
-from mqlstream.doors.feedback import MAX_AT_ONCE, FeedbackDoor
+from mqlstream.doors import writing
+from mqlstream.doors.writing import COMMAND, FEEDBACK, MAX_AT_ONCE, Door
 from mqlstream.ingest.canonical import canonical
 from mqlstream.ingest.fields import DECISIONS
 from mqlstream.topics import Topics, largest_message_bytes
-from mqlstream.web.feedback import FeedbackPage
 from mqlstream.web.guard import Guard
 from mqlstream.web.server import BODY_BYTES, WebServer
+from mqlstream.web.writing import WritingPage
 
-TOPIC = Topics().feedback
+TOPIC, COMMANDS = Topics().feedback, Topics().commands
 TIME = 1_793_610_000_000
 
 
 @pytest.fixture(scope="module")
 def bootstrap() -> Iterator[str]:
-    with EmbeddedBroker([TOPIC]) as broker:
+    with EmbeddedBroker([TOPIC, COMMANDS]) as broker:
         yield broker.bootstrap
 
 
 @asynccontextmanager
 async def serving(bootstrap: str, token: str | None = None) -> AsyncIterator[ClientSession]:
-    door = FeedbackDoor({"bootstrap_servers": bootstrap}, TOPIC, largest_message_bytes())
-    page = FeedbackPage(door, Guard("127.0.0.1", token))
-    server = WebServer("127.0.0.1:0", list, CollectorRegistry(), page.routes())
+    door = Door({"bootstrap_servers": bootstrap}, TOPIC, largest_message_bytes())
+    guard = Guard("127.0.0.1", token)
+    page = WritingPage("/v1/feedback", FEEDBACK, door, guard)
+    orders = WritingPage("/v1/commands", COMMAND, Door({"bootstrap_servers": bootstrap}, COMMANDS, largest_message_bytes()), guard)
+    server = WebServer("127.0.0.1:0", list, CollectorRegistry(), [*page.routes(), *orders.routes()])
     await server.start()
     try:
         async with ClientSession(server.url) as session:
@@ -45,19 +47,20 @@ async def serving(bootstrap: str, token: str | None = None) -> AsyncIterator[Cli
     finally:
         await server.stop()
         await page.close()
+        await orders.close()
 
 
-async def post(session: ClientSession, body: Any) -> tuple[int, Any]:
-    async with session.post("/v1/feedback", json=body) as response:
+async def post(session: ClientSession, body: Any, path: str = "/v1/feedback") -> tuple[int, Any]:
+    async with session.post(path, json=body) as response:
         return response.status, await response.json()
 
 
-async def stored(bootstrap: str) -> dict[tuple[int, int], tuple[bytes, dict[str, Any]]]:
+async def stored(bootstrap: str, topic: str = TOPIC) -> dict[tuple[int, int], tuple[bytes, dict[str, Any]]]:
     """Key and JSON of every record on the topic, by partition and offset."""
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest", enable_auto_commit=False)
     await consumer.start()
     try:
-        places = [TopicPartition(TOPIC, number) for number in range(PARTITIONS)]
+        places = [TopicPartition(topic, number) for number in range(PARTITIONS)]
         consumer.assign(places)
         ends = await consumer.end_offsets(places)
         found: dict[tuple[int, int], tuple[bytes, dict[str, Any]]] = {}
@@ -163,7 +166,7 @@ async def test_without_the_token_nothing_is_taken(bootstrap: str) -> None:
 
 
 async def test_a_broker_that_cannot_be_reached_is_told_with_the_ids_to_send_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doors_feedback, "_ANSWER_S", 2.0)
+    monkeypatch.setattr(writing, "_ANSWER_S", 2.0)
     with EmbeddedBroker([TOPIC]) as broker:
         async with serving(broker.bootstrap) as session:
             given = {"lead_id": "ann", "decision": "won", "handoff_id": "h1"}
@@ -174,3 +177,44 @@ async def test_a_broker_that_cannot_be_reached_is_told_with_the_ids_to_send_agai
                 status, again = await post(session, given)
                 assert (status, again["ids"]) == (503, [told["accepted"][0]["id"]])
                 assert again["error"].startswith(f"cannot write to topic {TOPIC}: ")
+
+
+async def test_a_command_stands_on_its_topic_and_is_an_event_that_ingest_takes(bootstrap: str) -> None:
+    given = {"lead_id": "ann", "do": "retract", "event_source": "web", "event_id": "f1", "by": "sam", "reason": "a test"}
+    async with serving(bootstrap) as session:
+        first, again = [(await post(session, given, "/v1/commands"))[1]["accepted"][0] for _ in range(2)]
+    assert (first["topic"], first["id"]) == (COMMANDS, again["id"]), "an event is retracted once"
+    key, value = (await stored(bootstrap, COMMANDS))[first["partition"], first["offset"]]
+    event = canonical(value)
+    assert isinstance(event, Event)
+    assert (key, event.kind, event.lead, event.body) == (b"ann", "command", "ann", {name: given[name] for name in list(given)[1:]})
+
+
+async def test_a_lead_may_be_frozen_twice(bootstrap: str) -> None:
+    async with serving(bootstrap) as session:
+        _, told = await post(session, [{"lead_id": "ann", "do": "freeze"}] * 2, "/v1/commands")
+    assert len({each["id"] for each in told["accepted"]}) == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "error"),
+    [
+        ({"lead_id": "ann", "do": "adopt"}, "do: got "),
+        ({"lead_id": "ann", "do": "merge"}, "into: missing, expected what the command merge is about"),
+        ({"lead_id": "ann", "do": "retract", "event_id": "f1"}, "event_source: missing, expected what the command retract is about"),
+        ({"do": "erase"}, "lead_id: missing, expected the lead that the command is about"),
+        ({"lead_id": "ann", "do": "erase", "kind": "feedback"}, 'kind: got "feedback", expected command'),
+    ],
+)
+async def test_what_is_no_command_is_refused_with_its_place(bootstrap: str, given: Any, error: str) -> None:
+    before = await stored(bootstrap, COMMANDS)
+    async with serving(bootstrap) as session:
+        status, told = await post(session, [{"lead_id": "ann", "do": "erase"}, given], "/v1/commands")
+    assert (status, told["error"], told["problems"][0]["index"]) == (400, "nothing was written: not all of it is command", 1)
+    assert told["problems"][0]["error"].startswith(error)
+    assert await stored(bootstrap, COMMANDS) == before
+
+
+async def test_nobody_gives_commands_without_the_token(bootstrap: str) -> None:
+    async with serving(bootstrap, "no-token-of-anyone-s") as session:
+        assert (await post(session, {"lead_id": "ann", "do": "erase"}, "/v1/commands"))[0] == 401
