@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any, NamedTuple
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from mqlstream import offline
 from mqlstream.core.deferral import catch_up
 from mqlstream.core.event import Event, order
-from mqlstream.core.outputs import Output
+from mqlstream.core.outputs import BECAME_MQL, Output
 from mqlstream.core.plan import Program
 from mqlstream.core.step import step
 from mqlstream.core.table import LeadTable
+from mqlstream.ingest.canonical import canonical
+from tests.oracle.events import Json
+from tests.oracle.strategies import ALL, definitions, histories, text_of
 
 START = 1_793_610_000_000
 HOUR = 3_600_000
@@ -142,26 +147,50 @@ def in_order(program: Program, events: list[Event]) -> list[Output]:
     return outputs
 
 
-@settings(
-    deadline=None, max_examples=150, derandomize=True, phases=[Phase.generate], print_blob=False, suppress_health_check=list(HealthCheck)
-)
-@given(st.data(), st.sampled_from(sorted(PROGRAMS)), streams())
-def test_streams_in_any_interleaving_lead_to_what_sorted_events_lead_to(data: st.DataObject, name: str, found: list[list[Event]]) -> None:
-    program = PROGRAMS[name]
-    everything = [event for stream in found for event in stream]
+def interleaved(rng: random.Random, program: Program, found: list[list[Event]]) -> list[Output]:
+    """Read the streams in a random order, with reviews and restarts in between."""
     scoring = Scoring(program)
     waiting = [list(stream) for stream in found if stream]
     read = {id(stream): 0 for stream in waiting}
     while waiting:
-        stream = data.draw(st.sampled_from(waiting))
+        stream = rng.choice(waiting)
         event = stream.pop(0)
-        before_ms = min(read[id(each)] for each in waiting)
-        scoring.apply(event, before_ms)
+        scoring.apply(event, min(read[id(each)] for each in waiting))
         read[id(stream)] = event.time
         waiting = [each for each in waiting if each]
-        if data.draw(st.booleans()):
+        if rng.random() < 0.5:
             scoring.catch_up(min((read[id(each)] for each in waiting), default=END))
-        if data.draw(st.integers(0, 3)) == 0:
+        if rng.random() < 0.2:
             scoring.restart()
     scoring.catch_up(END)
-    assert told(scoring.outputs) == told(in_order(program, everything))
+    return scoring.outputs
+
+
+def mqls(outputs: list[Output]) -> list[Told]:
+    return [each._replace(total=None) for each in told(outputs) if each.type == BECAME_MQL]
+
+
+QUICK = settings(deadline=None, max_examples=150, derandomize=True, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+CHANCE = st.integers(0, 2**32).map(random.Random)
+
+
+@QUICK
+@given(CHANCE, st.sampled_from(sorted(PROGRAMS)), streams())
+def test_streams_in_any_interleaving_say_what_sorted_events_say(rng: random.Random, name: str, found: list[list[Event]]) -> None:
+    program = PROGRAMS[name]
+    assert told(interleaved(rng, program, found)) == told(in_order(program, [event for stream in found for event in stream]))
+
+
+@QUICK
+@given(CHANCE, definitions(ALL - {"stage"}), histories(conflicts=False))
+def test_under_any_definition_they_qualify_the_same_leads_at_the_same_moments(
+    rng: random.Random, definition: Json, history: list[Json]
+) -> None:
+    program = offline.compile_texts([text_of(definition)])
+    found: list[list[Event]] = [[] for _ in range(rng.randint(1, 3))]
+    for number, raw in enumerate(history):
+        event = canonical(dict(raw))
+        assert isinstance(event, Event)
+        rng.choice(found).append(replace(event, time=event.time + number))  # no two at the very same moment
+    expected = in_order(program, [event for stream in found for event in stream])
+    assert mqls(interleaved(rng, program, found)) == mqls(expected)
