@@ -27,6 +27,7 @@ ADOPT = "adopt"  # never from outside: ingest takes no such command
 VIA = "@via"  # in the body of what was passed on: the leads that passed it on
 CORRECTED_MAX = 256  # events of a lead that are known to be retracted or a machine's
 AUDIT_MAX = 32
+ADOPTED_MAX = 256  # leads merged into one that are known to have been
 ADOPTED_BYTES = 1_000_000  # of a ledger on its way to another lead: what is older than fits stays behind
 
 RETRACT = "retract"
@@ -150,12 +151,22 @@ def _erase(program: Program, lead: Lead, event: Event) -> Done:
         return Done(ignored(Reason.UNKNOWN_LEAD), [])
     if state.first_seen > event.time:
         return Done(ignored(Reason.DUPLICATE), [])  # the lead that was meant is gone; this is a new one
-    forwards = passed_on(lead, event) if state.commands is not None and state.commands.merged_into else []
+    forwards = _erase_too(lead, event)
     state.as_of = max(state.as_of, event.time)
     outputs = _withdraw_all(program, lead, "erased", "erased")
     outputs.append(erased(lead, event))
     lead.start_anew(LeadState(layout=state.layout))
     return Done(SCORED, outputs, forwards)
+
+
+def _erase_too(lead: Lead, command: Event) -> list[Event]:
+    """The same command for the leads that are the same person: those merged into this one, and the one it was merged into."""
+    commands = lead.state.commands
+    if commands is None:
+        return []
+    via = [*command.body.get(VIA, ()), lead.id]
+    others = [*commands.adopted, *([commands.merged_into] if commands.merged_into else [])]
+    return [msgspec.structs.replace(command, lead=other, body={**command.body, VIA: via}) for other in others if other not in via]
 
 
 def _withdraw_all(program: Program, lead: Lead, stage: str, reason: str) -> list[Output]:
@@ -213,6 +224,9 @@ def _adopt(program: Program, lead: Lead, event: Event) -> tuple[list[Output], Se
     if other.commands is not None:
         commands.corrected = {**other.commands.corrected, **commands.corrected}
         commands.audit = sorted([*other.commands.audit, *commands.audit])[-AUDIT_MAX:]
+        commands.adopted = list(dict.fromkeys([*commands.adopted, *other.commands.adopted]))
+    giver = event.body[VIA][-1]
+    commands.adopted = [each for each in dict.fromkeys([*commands.adopted, giver]) if each != lead.id][-ADOPTED_MAX:]
     for entry in other.entries:
         _take(lead, entry, other.sources[entry.source])
     for fact in other.facts:

@@ -88,7 +88,8 @@ class Commands(msgspec.Struct, array_like=True):
 
     ``corrected`` tells by source and id of an event what was said of it ("retract" or "machine_verdict") and when;
     ``reset`` is the place in the order where all scores start again from 0; ``switch`` the newest freeze or resume with its
-    place; ``audit`` has the newest commands: time, what, source, id, by whom, why, and what they are about (see `_about` there).
+    place; ``audit`` has the newest commands: time, what, source, id, by whom, why, and what they are about (see `_about` there);
+    ``adopted`` the leads that were merged into this one, and are to go with it.
     """
 
     corrected: dict[str, tuple[str, int]] = {}
@@ -96,6 +97,7 @@ class Commands(msgspec.Struct, array_like=True):
     switch: tuple[int, str, str, bool] | None = None
     merged_into: str = ""
     audit: list[tuple[int, str, str, str, str | None, str | None, str]] = []
+    adopted: list[str] = []
 
     @property
     def frozen(self) -> bool:

@@ -259,6 +259,13 @@ def test_erasing_a_lead_that_was_merged_erases_the_one_that_goes_on() -> None:
     assert life.told().count("erased") == 2
 
 
+def test_with_a_lead_go_those_that_were_merged_into_it() -> None:
+    merges = [command("merge", DAY, "ann", 1, into="bob"), command("merge", DAY, "bob", 2, into="cleo")]
+    life = Life().apply(visit(1, 0, "ann"), visit(2, 0, "bob"), *merges, command("erase", 2 * DAY, "cleo", 3))
+    assert life.records == {}
+    assert sorted(output["lead_id"] for output in life.outputs if output["type"].endswith("erased.v1")) == ["ann", "bob", "cleo"]
+
+
 def test_nobody_is_erased_whom_nobody_knows() -> None:
     assert Life().apply(command("erase", 0)).outcomes == ["ignored(unknown_lead)"]
 
