@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from mqlstream.core.account_table import AccountTable
 from mqlstream.core.event import Event
 from mqlstream.core.lead import Lead
 from mqlstream.core.outcome import Outcome
@@ -18,6 +19,7 @@ from mqlstream.core.step import step
 from mqlstream.core.table import LeadTable
 from mqlstream.core.timeline import life
 from mqlstream.core.timers import fire
+from mqlstream.core.told import Telling
 from mqlstream.definition import parse_text
 from mqlstream.definition.compile import compile_program
 from mqlstream.definition.model import Definition
@@ -40,6 +42,8 @@ class Replay:
         self.latest = -1
         self._table = LeadTable(program)
         self._table.settle_layout()
+        self._telling = Telling.of(program)
+        self._accounts = AccountTable()
         self._applied = 0
         self._ids: dict[str, None] = {}
 
@@ -49,6 +53,9 @@ class Replay:
         lead = self._table.open(event.lead)
         self._ids[event.lead] = None
         due = lead.state.due
+        telling = self._telling
+        if telling is not None:
+            telling.before(lead, event.time)
         result = step(self.program, lead, event)
         if lead.state.due != due:
             self._table.schedule(lead)
@@ -57,7 +64,12 @@ class Replay:
         self._applied += 1
         if self._applied % _BATCH == 0:
             self._table.packed_changes()
+            self._accounts.packed_changes()
         outputs += result.outputs
+        if telling is not None:
+            telling.after(lead, result.outcome)
+            for change in telling.take(self._table.peek):
+                outputs += self._accounts.take(change)
         for forward in result.forwards:
             outputs += self.apply(forward)
         return outputs
@@ -68,7 +80,7 @@ class Replay:
         while lead := self._table.pop_due(clock_ms):
             outputs += fire(self.program, lead)
             self._table.schedule(lead)
-        return outputs
+        return outputs + self._accounts.advance(clock_ms)
 
     def count(self, kind: str, outcome: Outcome) -> None:
         self.outcomes[kind, str(outcome)] += 1

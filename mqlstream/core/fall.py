@@ -37,7 +37,7 @@ def next_look(plan: Plan, lead: Lead, tally: Tally, below: float, from_ms: int) 
     glance = settled(plan, lead, glance, attributes)
     if node_sums(plan, lead, glance, attributes)[plan.total] < below - EPSILON:
         return start
-    end = whole_minute(min(_next_break(plan, lead, glance, start), start + _FARTHEST_MS))
+    end = whole_minute(min(next_break(plan, lead, glance, start), start + _FARTHEST_MS))
     span = Span(plan, lead, glance, below)
     return span.first_below(start, end) or max(end, start + MINUTE_MS)
 
@@ -83,7 +83,7 @@ class Span:
         return clip(self._plan, raw_sums(self._plan, self._lead, self._tally, self._attributes, worths))[self._plan.total]
 
 
-def _next_break(plan: Plan, lead: Lead, tally: Tally, start: int) -> int:
+def next_break(plan: Plan, lead: Lead, tally: Tally, start: int) -> int:
     """The next moment after ``start`` at which something but the lanes' worth may change."""
     breaks = [tally.good_until, *tally.next_expiry()]
     for rule in plan.tiered:

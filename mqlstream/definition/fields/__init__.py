@@ -15,6 +15,6 @@ from mqlstream.definition.fields.shared import LIST_NAME, PATH
 __all__ = ["CONSTRUCTS", "LIST_NAME", "NOT_YET", "PATH"]
 
 # Refused with "not supported yet". To bring one to life, delete it here. `construct.key`, as in CONSTRUCTS.
-NOT_YET = frozenset({"definition.accounts"})
+NOT_YET: frozenset[str] = frozenset()
 
 CONSTRUCTS = {one.name: one for one in (*HEAD, *RULES, *COMPARISON, *LEAD, *LIFE, *TESTS)}

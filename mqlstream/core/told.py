@@ -1,0 +1,145 @@
+"""What a lead's account is told of the lead, move by move: the moves of a batch are collected and leave as one change a lead.
+
+An account needs the lead's scores from each of its events on (`mqlstream.core.outlook`), and to know when the lead leaves it.
+Only definitions in force that have ``accounts`` take part; a shadow's leads are told to nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import msgspec
+
+from mqlstream.core.lead import Lead
+from mqlstream.core.outcome import Outcome, Reason
+from mqlstream.core.outlook import FOREVER, Outlook, outlook
+from mqlstream.core.outputs import account_of
+from mqlstream.core.plan import AccountsPlan, Plan, Program
+from mqlstream.core.tally import Tally
+
+STAYED = ""
+LEFT = "left"  # it is of another account now, or was merged into another lead
+ERASED = "erased"
+MOVES = 200  # of one change: it has to fit a record
+
+_UNCHANGED = frozenset({Reason.DUPLICATE, Reason.CONFLICTING_DUPLICATE, Reason.OUT_OF_TURN, Reason.MERGED, Reason.UNKNOWN_LEAD})
+
+
+class Asked(msgspec.Struct, array_like=True, frozen=True):
+    """What one definition asks of an account; None where it does not. Times are epoch milliseconds."""
+
+    definition: str
+    version: int
+    digest: str
+    at_least: int | None
+    engagement: float | None
+    sum: float | None
+    best: float | None
+    below: float | None
+    cooldown_ms: int
+    active_from: int | None
+    active_until: int | None
+
+
+class Move(msgspec.Struct, array_like=True):
+    """The lead from ``as_of`` on: an outlook for each definition that asks, in their order."""
+
+    as_of: int
+    outlooks: list[Outlook]
+
+
+class Change(msgspec.Struct, array_like=True):
+    """What happened to one lead of an account. ``gone`` says how it left after the last move, at ``until_ms``; or `STAYED`."""
+
+    account: str
+    lead: str
+    asked: tuple[Asked, ...]
+    moves: list[Move]
+    gone: str = STAYED
+    until_ms: int = 0
+
+
+def asked_of(plan: Plan, accounts: AccountsPlan) -> Asked:
+    """What a compiled definition asks of accounts."""
+    below, cooldown_ms = (accounts.rearm.below, accounts.rearm.cooldown_ms) if accounts.rearm else (None, 0)
+    wanted = (accounts.at_least, accounts.engagement, accounts.sum, accounts.best)
+    return Asked(plan.id, plan.version, plan.digest, *wanted, below, cooldown_ms, plan.active_from, plan.active_until)
+
+
+@dataclass(slots=True)
+class _Told:
+    """The lead in this batch: its account before, and its changes so far."""
+
+    before: str | None
+    changes: list[Change] = field(default_factory=list)
+
+
+class Telling:
+    """Collects what happens to leads between two calls of `take`. For each event: `before`, `step`, `after`."""
+
+    def __init__(self, program: Program) -> None:
+        self._plans = [(index, plan, plan.accounts) for index, plan in enumerate(program.plans) if plan.accounts and plan.live]
+        self._asked = tuple(asked_of(plan, accounts) for _, plan, accounts in self._plans)
+        self._told: dict[str, _Told] = {}
+
+    @classmethod
+    def of(cls, program: Program) -> Telling | None:
+        """None when no definition asks of accounts: nothing is to be told, and nothing costs."""
+        telling = cls(program)
+        return telling if telling._plans else None
+
+    def before(self, lead: Lead, time: int) -> None:
+        """An event at a time is about to be applied to the lead."""
+        told = self._told.get(lead.id)
+        if told is None:
+            self._told[lead.id] = _Told(self._account(lead))
+        elif told.changes and not told.changes[-1].gone:
+            last = told.changes[-1].moves[-1]
+            if any(time >= each.stretches[-1].break_ms for each in last.outlooks):
+                told.changes[-1].moves[-1] = self._move(lead, time + 1)
+
+    def after(self, lead: Lead, outcome: Outcome) -> None:
+        """The event has been applied."""
+        if outcome.reason in _UNCHANGED:
+            return
+        told = self._told[lead.id]
+        account = self._account(lead)
+        move = None if account is None else self._move(lead, lead.state.as_of + 1)
+        changes = told.changes
+        if told.before is not None and account != told.before:
+            if not changes or changes[-1].gone:
+                changes.append(Change(told.before, lead.id, self._asked, []))
+            changes[-1].gone = LEFT if lead.state.seq else ERASED
+            changes[-1].until_ms = lead.state.as_of
+        told.before = account
+        if account is None or move is None:
+            return
+        if not changes or changes[-1].gone or len(changes[-1].moves) >= MOVES:
+            changes.append(Change(account, lead.id, self._asked, []))
+        changes[-1].moves.append(move)
+
+    def forget(self, lead_id: str) -> None:
+        """What was collected of a lead is void: its events will be applied again."""
+        self._told.pop(lead_id, None)
+
+    def take(self, lead_of: Callable[[str], Lead | None]) -> Iterator[Change]:
+        """All changes since the last call, each lead's in order; ``lead_of`` gives the leads as they are now."""
+        collected, self._told = self._told, {}
+        for lead_id, told in collected.items():
+            if told.changes and not told.changes[-1].gone:
+                lead = lead_of(lead_id)
+                assert lead is not None
+                told.changes[-1].moves[-1] = self._move(lead, FOREVER)
+            yield from told.changes
+
+    def _account(self, lead: Lead) -> str | None:
+        return account_of(lead.attributes()) if lead.state.seq else None
+
+    def _move(self, lead: Lead, until_ms: int) -> Move:
+        as_of = lead.state.as_of
+        outlooks = []
+        for index, plan, accounts in self._plans:
+            tally = lead.tallies[index] or Tally.over(plan, lead, as_of)
+            outlooks.append(outlook(plan, accounts, lead, tally, until_ms))
+        return Move(as_of, outlooks)
