@@ -48,9 +48,14 @@ def told_of_visitors(event: Event, topics: Topics, partitions: int, timestamp: i
         key = visitor.encode()
         outputs.append(Output(topics.visitor_events, key, encode_told(link), (), partition_of(key, partitions), timestamp))
     if event.kind == "command" and event.body["do"] == "erase":
-        value = encode_told(Forget(event.time, event.lead))
-        outputs += [Output(topics.visitor_events, FORGET_KEY, value, (), partition, timestamp) for partition in range(partitions)]
+        outputs += forgotten(event, topics, partitions, timestamp)
     return outputs
+
+
+def forgotten(erase: Event, topics: Topics, partitions: int, timestamp: int | None) -> list[Output]:
+    """What tells all tasks that no visitor is the erased lead any more."""
+    value = encode_told(Forget(erase.time, erase.lead))
+    return [Output(topics.visitor_events, FORGET_KEY, value, (), partition, timestamp) for partition in range(partitions)]
 
 
 class IdentifyStage:

@@ -25,6 +25,7 @@ from mqlstream.engine.interfaces import Effects, Output, Record
 from mqlstream.handoff import cloudevents
 from mqlstream.stages.catching_up import CatchingUp
 from mqlstream.stages.dead_letter import dead_letter
+from mqlstream.stages.identify import forgotten
 from mqlstream.stages.lookup import Question, answer
 from mqlstream.stages.watermark import CHANGELOG_KEY as FRONTIERS_KEY
 from mqlstream.topics import Topics
@@ -228,7 +229,7 @@ class ScoreProcessor:
             if outputs:
                 self._hand_off(outputs, record, effects)
             for forward in forwards:
-                effects.outputs.append(self._forwarded(forward, record))
+                effects.outputs += self._forwarded(forward, record)
             if state.due != due:
                 self._table.schedule(lead)
         if waits and lead is not None:
@@ -280,11 +281,14 @@ class ScoreProcessor:
             effects.outputs.append(Output(self._stage.topics.handoff, key, value, headers))
             effects.note.handoffs.append((output["type"], None if record is None else record.timestamp))
 
-    def _forwarded(self, event: Event, record: Record) -> Output:
-        """An event that goes on to another lead, in the order of that one."""
+    def _forwarded(self, event: Event, record: Record) -> list[Output]:
+        """An event that goes on to another lead, in the order of that one; who is to be erased is erased for visitors too."""
+        topics, partitions = self._stage.topics, self._stage.options.partitions
         key = wire.key_of(event.lead)
-        partition = wire.partition_of(key, self._stage.options.partitions)
-        return Output(self._stage.topics.lead_events, key, wire.encode(event), (), partition, record.timestamp)
+        found = [Output(topics.lead_events, key, wire.encode(event), (), wire.partition_of(key, partitions), record.timestamp)]
+        if event.body.get("do") == "erase":
+            found += forgotten(event, topics, partitions, record.timestamp)
+        return found
 
     def _reject(self, record: Record, reason: Reason, detail: str, effects: Effects) -> None:
         effects.outputs.append(dead_letter(self._stage.topics.dead_letters, self._stage.name, record, reason, detail))

@@ -179,3 +179,28 @@ def test_a_batch_is_counted_once_it_is_committed() -> None:
     assert counted._value.get() == before
     processor.committed(effects)
     assert counted._value.get() == before + 4
+
+
+def command(number: int, do: str, lead: str, after_ms: int, **body: Any) -> Event:
+    return Event("ops", f"c{number}", "command", START + after_ms, lead, body={"do": do, **body})
+
+
+def passed_on(effects: Effects) -> list[Event]:
+    return [wire.decode(each.value or b"") for each in effects.outputs if each.topic == TOPICS.lead_events]
+
+
+def test_what_a_merge_passes_on_stands_in_the_other_lead_s_order_and_erasing_reaches_both() -> None:
+    processor = stage(publish_scores=True, partitions=2).processor(0)
+    first = processor.process(records(event(1), command(1, "merge", "ann", HOUR, into="bob")), None)
+    (given,) = passed_on(first)
+    output = next(each for each in first.outputs if each.topic == TOPICS.lead_events)
+    assert (given.lead, output.key, output.partition) == ("bob", b"bob", wire.partition_of(b"bob", 2))
+    effects = processor.process(records(given, command(2, "erase", "bob", 2 * HOUR)), None)
+    assert dict(effects.changelog) == {}, "it came and went in one batch"
+    (erase,) = passed_on(effects)
+    assert erase.lead == "ann"
+    told = [wire.decode_visit(each.value or b"") for each in effects.outputs if each.topic == TOPICS.visitor_events]
+    assert told == [wire.Forget(START + 2 * HOUR, "ann")] * 2, "each task that keeps visitors is told"
+    last = processor.process(records(erase), None)
+    assert dict(last.changelog) == {b"ann": None}
+    assert [(each.key, each.value) for each in last.outputs if each.topic == TOPICS.scores] == [(b"first/ann", None)]
