@@ -30,6 +30,12 @@ EVENTS = Counter(
 )
 HANDOFFS = Counter("mqlstream_handoffs", "Handoff events written, by type.", ["type"], registry=REGISTRY)
 DEAD_LETTERS = Counter("mqlstream_dead_letters", "Records written to the dead letters, by reason.", ["reason"], registry=REGISTRY)
+WAITING_EVENTS = Counter(
+    "mqlstream_waiting_events",
+    "Events of visitors that came to wait for a link to a lead, and that went on or were given up; the difference waits.",
+    ["change"],
+    registry=REGISTRY,
+)
 EVENT_TO_HANDOFF = Histogram(
     "mqlstream_event_to_handoff_seconds",
     "From the input record's timestamp to the commit of the handoff it caused, while the task has caught up.",

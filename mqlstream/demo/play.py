@@ -154,7 +154,7 @@ def _value(touch: Touch, times_ms: dict[str, int]) -> bytes:
 
 
 async def _settled(http: aiohttp.ClientSession, written: int, sales: SalesTeam) -> Counts:
-    """Wait until every event has come to its outcome and every handoff has arrived, then give the counts.
+    """Wait until every event has come to its outcome, or waits for its visitor to be known, and every handoff has arrived.
 
     Raises `CheckFailed` when that does not happen, or when there were more outcomes or handoffs than there should be.
     """
@@ -163,10 +163,11 @@ async def _settled(http: aiohttp.ClientSession, written: int, sales: SalesTeam) 
         async with http.get("/metrics") as response:
             counts = Counts(await response.text())
         arrived, sent = sales.types.total(), counts.handoffs.total()
-        if counts.ended == written and arrived == sent:
+        settled = counts.ended + counts.waiting
+        if settled == written and arrived == sent:
             return counts
-        if counts.ended > written or arrived > sent or time.monotonic() > deadline:
-            raise CheckFailed(f"{counts.ended} outcomes of {written} events, {arrived} of {sent} handoffs arrived; expected all, each once")
+        if settled > written or arrived > sent or time.monotonic() > deadline:
+            raise CheckFailed(f"{settled} outcomes of {written} events, {arrived} of {sent} handoffs arrived; expected all, each once")
         await asyncio.sleep(0.2)
 
 

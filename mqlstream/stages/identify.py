@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 
 import msgspec
@@ -17,7 +18,7 @@ import orjson
 
 from mqlstream import metrics
 from mqlstream.core.event import DAY_MS, Event
-from mqlstream.core.outcome import Reason, ignored, rejected
+from mqlstream.core.outcome import Outcome, Reason, ignored, rejected
 from mqlstream.engine.interfaces import Effects, Headers, Output, Record
 from mqlstream.engine.surroundings import Surroundings
 from mqlstream.ingest.identity import visitors_of
@@ -75,6 +76,15 @@ class IdentifyStage:
         return IdentifyProcessor(self)
 
 
+@dataclass(slots=True)
+class _Note:
+    """What to count once the batch is committed: (kind, outcome) of events that end here, and those that came to wait and went."""
+
+    ended: Counter[tuple[str, Outcome]] = field(default_factory=Counter)
+    came: int = 0
+    went: int = 0
+
+
 class IdentifyProcessor:
     """One task of the stage: the visitors of one partition."""
 
@@ -108,7 +118,7 @@ class IdentifyProcessor:
         return self._looks[0][0] * DAY_MS if self._looks else None
 
     def process(self, records: Sequence[Record], wall_ms: int | None) -> Effects:
-        effects = Effects(note=Counter())
+        effects = Effects(note=_Note())
         day = self._surroundings.wall_ms() // DAY_MS if self._surroundings is not None else 0
         for record in records:
             try:
@@ -116,7 +126,7 @@ class IdentifyProcessor:
             except (WireError, UnicodeDecodeError) as error:
                 topic = self._stage.topics.dead_letters
                 effects.outputs.append(dead_letter(topic, NAME, record, Reason.BAD_RECORD, str(error)))
-                effects.note["unknown", rejected(Reason.BAD_RECORD)] += 1
+                effects.note.ended["unknown", rejected(Reason.BAD_RECORD)] += 1
         if wall_ms is not None:
             self._expire(wall_ms // DAY_MS, effects)
         for visitor_id, visitor in self._touched.items():
@@ -130,7 +140,10 @@ class IdentifyProcessor:
 
     def committed(self, effects: Effects) -> None:
         """Count what ended here, now that it is in the log."""
-        for (kind, outcome), count in effects.note.items():
+        note: _Note = effects.note
+        metrics.WAITING_EVENTS.labels("came").inc(note.came)
+        metrics.WAITING_EVENTS.labels("went").inc(note.went)
+        for (kind, outcome), count in note.ended.items():
             metrics.EVENTS.labels(kind=kind, outcome=outcome.name, reason=outcome.reason.value).inc(count)
             if outcome.name == "rejected":
                 metrics.DEAD_LETTERS.labels(reason=outcome.reason.value).inc(count)
@@ -158,9 +171,10 @@ class IdentifyProcessor:
 
     def _wait(self, visitor_id: str, visitor: Visitor, event: Waiting, kind: str, effects: Effects) -> None:
         if visitor.has(event):
-            effects.note[kind, ignored(Reason.DUPLICATE)] += 1
+            effects.note.ended[kind, ignored(Reason.DUPLICATE)] += 1
             return
         effects.changelog.append((_place(visitor_id, event), _pack(event)))
+        effects.note.came += 1
         for gone in visitor.wait(event, self._stage.limits):
             self._end(visitor_id, gone, Reason.VISITOR_FULL, effects)
 
@@ -177,13 +191,14 @@ class IdentifyProcessor:
                 event = decode_visit(waiting.value)
                 assert isinstance(event, Event)
                 effects.changelog.append((_place(visitor_id, waiting), None))
+                effects.note.went += 1
                 self._send(visitor_id, goes, event, waiting.via, record, effects)
         visitor.waiting = still
 
     def _send(self, visitor_id: str, goes: Target | Reason, event: Event, via: tuple[str, ...], record: Record, effects: Effects) -> None:
         topics = self._stage.topics
         if isinstance(goes, Reason):
-            effects.note[event.kind, ignored(goes)] += 1
+            effects.note.ended[event.kind, ignored(goes)] += 1
             return
         headers: Headers = ()
         if goes.lead:
@@ -200,7 +215,8 @@ class IdentifyProcessor:
         event = decode_visit(waiting.value)
         assert isinstance(event, Event)
         effects.changelog.append((_place(visitor_id, waiting), None))
-        effects.note[event.kind, ignored(reason)] += 1
+        effects.note.went += 1
+        effects.note.ended[event.kind, ignored(reason)] += 1
 
     def _forget(self, told: Forget) -> None:
         for visitor_id, visitor in self._visitors.items():

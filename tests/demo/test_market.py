@@ -14,7 +14,7 @@ from mqlstream.demo.play import definition_file
 from mqlstream.demo.sales import describe
 from mqlstream.demo.summary import percentile
 from mqlstream.ingest.canonical import canonical
-from mqlstream.ingest.results import Ignored, Rejected
+from mqlstream.ingest.results import Anonymous, Rejected
 from mqlstream.topics import Topics
 
 SECONDS = 30
@@ -102,7 +102,7 @@ def test_every_touch_is_a_canonical_event_but_the_broken_ones() -> None:
         if isinstance(touch.body, bytes):
             assert isinstance(result, Rejected), touch
         else:
-            assert isinstance(result, Event | Ignored), (touch, result)
+            assert isinstance(result, Event | Anonymous), (touch, result)
 
 
 def test_everybody_lives_at_a_reserved_domain() -> None:

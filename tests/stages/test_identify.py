@@ -51,6 +51,7 @@ class Cluster:
         self.lead_events: list[Event] = []
         self.outcomes: Counter[tuple[str, str]] = Counter()
         self.dead_letters: list[Output] = []
+        self.waiting = 0
 
     def _task(self, number: int) -> IdentifyProcessor:
         processor = self.stage.processor(number)
@@ -91,7 +92,9 @@ class Cluster:
     def process(self, task: IdentifyProcessor, batch: Sequence[Read], wall_ms: int | None) -> list[Output]:
         effects = task.process(batch, wall_ms)
         self.log += effects.changelog
-        for (kind, outcome), count in effects.note.items():
+        self.waiting += effects.note.came - effects.note.went
+        task.committed(effects)
+        for (kind, outcome), count in effects.note.ended.items():
             self.outcomes[kind, str(outcome)] += count
         return effects.outputs
 
@@ -113,6 +116,7 @@ class Cluster:
     def kept(self) -> dict[bytes, bytes]:
         """What the changelog comes to."""
         last = dict(self.log)
+        assert self.waiting == sum(value is not None and b"\xff" in key for key, value in last.items())
         return {key: value for key, value in last.items() if value is not None}
 
 
