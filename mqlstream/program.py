@@ -23,6 +23,15 @@ def program_of(definitions: Sequence[Definition], settings: Settings) -> Program
     return compile_program(definitions, HandoffShape(handoff.identity, handoff.attributes, handoff.timeline_url), lists)
 
 
+def superseded(program: Program, definition: Definition) -> Program:
+    """The program with this definition in the place of the one of its id, or after all others when there is none."""
+    before: tuple[Definition, ...] = program.definitions
+    after = [definition if each.id == definition.id else each for each in before]
+    if definition not in after:
+        after.append(definition)
+    return compile_program(after, program.shape, program.email_lists)
+
+
 def ingest_options(settings: Settings) -> IngestOptions:
     """How ingest reads records under these settings. Raises `UsageError` for a source that is not as its adapter wants it."""
     return IngestOptions(settings.ingest.form_attributes, sources_of(settings))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -35,8 +35,28 @@ class Frontier(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     before_ms: Annotated[int, msgspec.Meta(ge=0)] | None
 
 
-_BROADCASTS: dict[bytes, msgspec.json.Decoder[Frontier]] = {_BROADCAST + b"frontier": msgspec.json.Decoder(Frontier)}
-_KEYS = {Frontier: _BROADCAST + b"frontier"}
+class Activation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """From here on a version of a definition is in force. All that a task needs for it: it never waits for another topic.
+
+    ``text`` is the definition, lists and all; ``digest`` that of its content. ``time`` is when it was pushed, epoch
+    milliseconds; ``handoff``, who is handed off by that alone: none, new or all; ``by``, who pushed it.
+    """
+
+    id: str
+    version: int
+    digest: str
+    text: str
+    time: Annotated[int, msgspec.Meta(ge=0)]
+    handoff: Literal["none", "new", "all"] = "none"
+    by: str = ""
+
+
+ACTIVATION_KEY = _BROADCAST + b"activation"
+_KEYS: dict[type[Frontier | Activation], bytes] = {Frontier: _BROADCAST + b"frontier", Activation: ACTIVATION_KEY}
+_BROADCASTS: dict[bytes, msgspec.json.Decoder[Frontier] | msgspec.json.Decoder[Activation]] = {
+    _KEYS[Frontier]: msgspec.json.Decoder(Frontier),
+    ACTIVATION_KEY: msgspec.json.Decoder(Activation),
+}
 BROADCASTS = frozenset(_BROADCASTS)
 """The keys of all broadcasts."""
 _encode_broadcast = msgspec.json.Encoder().encode
@@ -85,12 +105,12 @@ def decode(value: bytes) -> Event:
         raise WireError(f"no event of the lead-events topic: {error}") from None
 
 
-def broadcast(message: Frontier) -> tuple[bytes, bytes]:
+def broadcast(message: Frontier | Activation) -> tuple[bytes, bytes]:
     """Key and value of a broadcast's record."""
     return _KEYS[type(message)], _encode_broadcast(message)
 
 
-def heard(key: bytes | None, value: bytes | None) -> Frontier | None:
+def heard(key: bytes | None, value: bytes | None) -> Frontier | Activation | None:
     """The broadcast in a record, None when it is none. Raises `WireError` when it is one that can't be read.
 
     `decode` takes no broadcast for an event: so one is looked for only where that failed.

@@ -33,6 +33,7 @@ _NUMBER = {text: number for number, text in enumerate(WELL_KNOWN)}
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
 _ALL_REVIEWED = 0x99  # MessagePack: an array of 9; there is a tenth part for a lead that has unreviewed moments
+_MET_NOTHING = {"lead.stage": "lead", "lead.cycle": 0}
 _LIST_OF_32_BITS = b"\xdd"  # MessagePack: an array whose length follows in 4 bytes
 
 
@@ -132,10 +133,12 @@ class Packer:
         times = [_before(time, base) for time in (track.entered, track.opened, track.qualified_at, track.first_mql_at)]
         packed: list[Any] = [self._number(track.stage), track.cycle, track.since, *times]
         flags = track.breached | track.peaked << 1 | track.by_sales << 2
-        if flags or track.cooldown_until != NEVER or track.respond_by != NEVER or track.marks or track.ground:
+        if flags or track.cooldown_until != NEVER or track.respond_by != NEVER or track.marks or track.ground or track.quiet:
             packed += [flags, _before(track.cooldown_until, base), _before(track.respond_by, base), track.marks, track.ground]
         return packed
 
+            if track.quiet:
+                packed.append(track.quiet)
 
 def _before(time: int, base: int) -> int | None:
     return None if time == NEVER else time - base
@@ -193,12 +196,21 @@ def unpack(record: bytes) -> LeadState:
 
 
 def lay_out(entries: list[Entry], old: Layout, new: Layout) -> None:
-    """Rewrite the entries' values for another layout; fields that were not kept before are missing."""
+    """Rewrite the entries' values for another layout; fields that were not kept before are missing.
+
+    What an event met under a definition that came later is the beginning of every life: stage `lead`, cycle 0.
+    """
     places = [
-        [before.index(path) if path in before else None for path in after] for before, after in zip(old.paths, new.paths, strict=True)
+        [(before.index(path), None) if path in before else (None, _MET_NOTHING.get(path.partition("@")[0])) for path in after]
+        for before, after in zip(old.paths, new.paths, strict=True)
     ]
     for entry in entries:
-        entry.values = tuple([None if place is None else entry.values[place] for place in places[entry.kind]])
+        entry.values = tuple([missing if place is None else entry.values[place] for place, missing in places[entry.kind]])
+
+
+def layout_of(record: bytes) -> int:
+    """The number of a packed lead's layout: the third thing in its record, nearly always a byte of its own."""
+    return record[2] if record[2] < 0x80 else int(_decode(record)[1])
 
 
 def due_of(record: bytes) -> int:
@@ -251,8 +263,8 @@ def _unpacked_track(rest: list[Any], text: list[str], base: int) -> Track:
     track = Track(text[stage], cycle, _since(entered, base), since)
     track.opened, track.qualified_at, track.first_mql_at = _since(opened, base), _since(qualified_at, base), _since(first_mql_at, base)
     if more:
-        flags, cooldown_until, respond_by, marks, *ground = more
-        track.ground = ground[0] if ground else 0
+        flags, cooldown_until, respond_by, marks, *numbers = more
+        track.ground, track.quiet = (*numbers, 0, 0)[:2]
         track.breached, track.peaked, track.by_sales = bool(flags & 1), bool(flags & 2), bool(flags & 4)
         track.cooldown_until, track.respond_by = _since(cooldown_until, base), _since(respond_by, base)
         track.marks = {dimension: tuple(mark) for dimension, mark in marks.items()}

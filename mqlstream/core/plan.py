@@ -294,3 +294,4 @@ class Program:
     watches_gaps: bool = False  # some plan has `inactivity`
     shape: HandoffShape = HandoffShape()
     email_lists: EmailLists = SHIPPED
+    definitions: tuple[Any, ...] = ()  # what the plans were compiled from, for whoever compiles again; the core does not look at it

@@ -45,7 +45,7 @@ def review(plan: Plan, shape: HandoffShape, lead: Lead, tally: Tally, look_back_
     moment = as_of if since >= as_of else None
     if moment is None:
         moment = _first_moment(plan, lead, track, since)
-    elif not _holds(plan, lead, track, tally, as_of):
+    elif not holds(plan, lead, track, tally, as_of):
         moment = None
     if moment is not None:
         outputs.append(_become_mql(plan, shape, lead, track, tally, moment))
@@ -85,7 +85,7 @@ def _disqualify(plan: Plan, lead: Lead, track: Track, attributes: Attributes) ->
     return []
 
 
-def _holds(plan: Plan, lead: Lead, track: Track, tally: Tally, as_of: int) -> bool:
+def holds(plan: Plan, lead: Lead, track: Track, tally: Tally, as_of: int) -> bool:
     """Whether the lead qualifies at ``as_of``, up to which the tally has counted."""
     if (plan.active_from is not None and as_of < plan.active_from) or (plan.active_until is not None and as_of >= plan.active_until):
         return False
@@ -119,7 +119,7 @@ def _first_moment(plan: Plan, lead: Lead, track: Track, since: int) -> int | Non
         while fed < len(entries) and entries[fed].time <= moment:
             tally.feed(entries[fed])
             fed += 1
-        if _holds(plan, lead, track, tally, moment):
+        if holds(plan, lead, track, tally, moment):
             return moment
     return None
 

@@ -5,11 +5,11 @@ A lead that was worked on is packed at the end of the batch (`packed_changes`); 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from heapq import heappop, heappush
 
 from mqlstream.core.lead import NEVER, Lead, LeadState
-from mqlstream.core.packing import due_of, lay_out, unpack
+from mqlstream.core.packing import due_of, lay_out, layout_of, unpack
 from mqlstream.core.plan import Layout, Program
 from mqlstream.core.step import open_lead
 
@@ -29,6 +29,9 @@ class LeadTable:
         self._old: dict[str, Lead] = {}  # opened before the last turnover, and not used since
         self._changed: dict[str, Lead] = {}
         self._layout = -1
+        self._renewed: dict[str, bytes] = {}  # records brought up to the program since the last `packed_changes`
+        self._renew: Callable[[str, bytes], bytes] | None = None
+        self._renew_below = 0  # records of older layouts are of a program before
         self._timers: list[tuple[int, str]] = []  # heap of (due, lead id); what a lead's state no longer says is passed over
 
     def load(self, lead_id: str, record: bytes | None) -> None:
@@ -54,22 +57,66 @@ class LeadTable:
             due, lead_id = heappop(self._timers)
             lead = self.peek(lead_id)
             if lead is not None and lead.state.due == due:
-                return self.open(lead_id)
+                lead = self.open(lead_id)
+                if lead.state.due == due:  # else it was renewed just now, and its timer is another
+                    return lead
         return None
 
     def _wake_at(self, due: int, lead_id: str) -> None:
         if due != NEVER:
             heappush(self._timers, (due, lead_id))
 
-    def settle_layout(self) -> int | None:
-        """Find the program's layout among those known; its number when it is new and has to be written down."""
+    def settle_layout(self, since: int = 0) -> int | None:
+        """Find the program's layout among those known; its number when it is new and has to be written down.
+
+        ``since``: those with a lower number are of programs before.
+        """
         for number, layout in self.layouts.items():
-            if layout == self.program.layout:
+            if layout == self.program.layout and number >= since:
                 self._layout = number
                 return None
         self._layout = max(self.layouts, default=0) + 1
         self.layouts[self._layout] = self.program.layout
         return self._layout
+
+    def switch(self, program: Program) -> int:
+        """Score under another program from now on, whose records get a layout of their own; returns its number.
+
+        Nothing may have been worked on since the last `packed_changes`.
+        """
+        self.program = program
+        self._young, self._old = {}, {}
+        self._layout = max(self.layouts, default=0) + 1
+        self.layouts[self._layout] = program.layout
+        return self._layout
+
+    def renew_with(self, renew: Callable[[str, bytes], bytes] | None, below: int = 0) -> None:
+        """Bring records with a layout below this one up to the program before anything else is done with their leads."""
+        self._renew, self._renew_below = renew, below
+
+    @property
+    def layout(self) -> int:
+        """The number of the program's layout."""
+        return self._layout
+
+    def stale(self) -> list[str]:
+        """The leads that are still to be renewed."""
+        below = self._renew_below
+        return [lead_id for lead_id, record in self._packed.items() if layout_of(record) < below] if self._renew else []
+
+    def renew(self, lead_id: str) -> bool:
+        """Bring a lead up to the program; False when there is nothing to do."""
+        record = self._packed.get(lead_id)
+        if self._renew is None or record is None or layout_of(record) >= self._renew_below:
+            return False
+        record = self._packed[lead_id] = self._renewed[lead_id] = self._renew(lead_id, record)
+        self._wake_at(due_of(record), lead_id)
+        return True
+
+    def wake_all(self) -> None:
+        """Note the timers of all records: the program they were loaded under had none."""
+        for lead_id, record in self._packed.items():
+            self._wake_at(due_of(record), lead_id)
 
     def open(self, lead_id: str) -> Lead:
         """The lead, opened and counted as changed."""
@@ -77,6 +124,8 @@ class LeadTable:
         if lead is None:
             lead = self._young.get(lead_id)
             if lead is None:
+                if self._renew is not None:
+                    self.renew(lead_id)
                 lead = self._old.pop(lead_id, None) or self._open(lead_id, self._packed.get(lead_id))
                 self._young[lead_id] = lead
             self._changed[lead_id] = lead
@@ -92,6 +141,9 @@ class LeadTable:
     def packed_changes(self) -> list[tuple[str, bytes | None]]:
         """The records of all leads worked on since the last call, now also the table's; None: the lead was erased."""
         changes: list[tuple[str, bytes | None]] = []
+        if self._renewed:
+            changes += [(lead_id, record) for lead_id, record in self._renewed.items() if lead_id not in self._changed]
+            self._renewed = {}
         for lead_id, lead in self._changed.items():
             if lead.state.seq:
                 record = self._packed[lead_id] = self.pack(lead)

@@ -43,7 +43,7 @@ def _due(plan: Plan, lead: Lead, tally: Tally, from_ms: int) -> list[int]:
     if track is None or not plan.live:
         return []
     moments = []
-    if track.stage in OPEN_STAGES and plan.qualifies is not None:
+    if track.stage in OPEN_STAGES and plan.qualifies is not None and track.quiet != lead.state.seq:
         if track.cooldown_until >= from_ms:
             moments.append(track.cooldown_until)
         elif tally.potential >= plan.needs:
@@ -81,7 +81,7 @@ def _fire(program: Program, plan: Plan, index: int, lead: Lead, track: Track, du
             outputs.append(cooled(plan, lead, track, total))
             track.enter("lead", state)
             track.cooldown_until = state.as_of + plan.rearm.cooldown_ms
-    elif track.stage in OPEN_STAGES and due >= state.as_of:
+    elif track.stage in OPEN_STAGES and due >= state.as_of and track.quiet != state.seq:
         before = state.as_of
         state.as_of = due
         found = review(plan, program.shape, lead, _tally(program, lead, index).glance(due), None, True)

@@ -67,6 +67,7 @@ def compile_program(
         watches_gaps=any(definition.inactivity for definition in definitions),
         shape=shape or HandoffShape(),
         email_lists=email_lists,
+        definitions=tuple(definitions),
     )
 
 

@@ -113,6 +113,13 @@ class Refused(Exception):
     """The broker will never take this record (too large, invalid); the text says which record and why."""
 
 
+class Unable(Exception):
+    """A processor can't go on, for a reason that lies in this worker and not in its memory or the broker.
+
+    The text says what was got and what would help; it is shown as the task's reason, so it tells nothing of any lead.
+    """
+
+
 class TryAgain(Exception):
     """This commit failed, but the next attempt will be made differently and may go through."""
 

@@ -33,6 +33,7 @@ from mqlstream.engine.interfaces import (
     Stage,
     TooLate,
     TryAgain,
+    Unable,
     Writer,
 )
 from mqlstream.engine.pace import Pace
@@ -351,14 +352,14 @@ class Failures:
         self._same = self._same + 1 if kind == self._last else 1
         self._last = kind
         self._row += 1
-        local = isinstance(error, Refused | TooLate | TryAgain | ProcessorFailed)
+        local = isinstance(error, Refused | TooLate | TryAgain | Unable | ProcessorFailed)
         reason = self._reason(error, phase)
         pause_s = min(options.backoff_max_ms, options.backoff_ms * 2 ** min(self._row - 1, 16)) / 1000 * random.uniform(0.5, 1.0)
         if at_work and not local:
             # A commit failed for a reason that lies outside: perhaps this worker was away, and its eviction from the group
             # is on its way to it. It must not fence its successor: pause for longer than a heartbeat takes.
             pause_s = max(pause_s, options.fenced_backoff_ms / 1000 * random.uniform(1.0, 1.5))
-        if isinstance(error, Fenced) or not (isinstance(error, Refused | TooLate) or self._same >= options.stuck_after):
+        if isinstance(error, Fenced) or not (isinstance(error, Refused | TooLate | Unable) or self._same >= options.stuck_after):
             log.warning("%s: %s; starting afresh in %.1f s", self._work.name, reason, pause_s)
             return TaskState.WAITING, reason, pause_s
         self.stuck_at_work = at_work
@@ -374,14 +375,15 @@ class Failures:
             return f"another worker took the task over ({error})"
         if isinstance(error, TimeoutError):
             return f"no answer from the broker within {self._options.answer_timeout_ms} ms while {doing}"
-        if isinstance(error, Refused | TooLate | TryAgain | ProcessorFailed):
+        if isinstance(error, Refused | TooLate | TryAgain | Unable | ProcessorFailed):
             return str(error)
         return f"{type(error).__name__}: {error} while {doing}"
 
 
-def _failed(error: Exception, doing: str) -> ProcessorFailed:
+def _failed(error: Exception, doing: str) -> Exception:
     frame = traceback.extract_tb(error.__traceback__)[-1]
-    return ProcessorFailed(f"{type(error).__name__} at {frame.filename}:{frame.lineno} in {frame.name}, {doing}")
+    place = f"{type(error).__name__} at {frame.filename}:{frame.lineno} in {frame.name}, {doing}"
+    return error if isinstance(error, Unable) else ProcessorFailed(place)
 
 
 def _due(processor: Processor, wall_ms: int) -> bool:

@@ -15,7 +15,6 @@ from mqlstream.core.deferral import catch_up
 from mqlstream.core.lead import NEVER, Lead
 from mqlstream.core.outputs import Output
 from mqlstream.core.packing import unreviewed_of
-from mqlstream.core.plan import Program
 from mqlstream.core.table import LeadTable
 from mqlstream.engine.interfaces import Record
 from mqlstream.stages.watermark import CHANGELOG_KEY, Watermark
@@ -26,8 +25,7 @@ _END = 2**62  # after any event
 class CatchingUp:
     """What one score task puts off. ``idle``: in this batch nothing is, every event is reviewed as it comes."""
 
-    def __init__(self, program: Program, table: LeadTable) -> None:
-        self._program = program
+    def __init__(self, table: LeadTable) -> None:
         self._table = table
         self._watermark = Watermark()
         self._packed = self._watermark.packed()  # as the changelog has it
@@ -42,7 +40,7 @@ class CatchingUp:
         self._packed = self._watermark.packed()
 
     def load(self, lead_id: str, record: bytes | None) -> None:
-        """Take a lead's record from the changelog."""
+        """Take a lead's record, from the changelog or as it was renewed."""
         self._note(lead_id, NEVER if record is None else unreviewed_of(record))
 
     def begin(self, broadcasts: Sequence[Record], offset: int, reject: Callable[[Record, str], None]) -> int | None:
@@ -63,7 +61,7 @@ class CatchingUp:
             except wire.WireError as error:
                 reject(record, str(error))
                 continue
-            if frontier is None:
+            if not isinstance(frontier, wire.Frontier):
                 continue
             if record.offset > offset and self._watermark.falls_back(frontier):
                 return record.offset
@@ -84,11 +82,11 @@ class CatchingUp:
     def arrive(self, lead: Lead, offset: int) -> tuple[int | None, list[Output]]:
         """Before the event at an offset is applied: up to when all were there (see `step`), and what is made up for by then."""
         before_ms = self._course[bisect_right(self._course, offset, key=_offset) - 1][1]
-        return before_ms, catch_up(self._program, lead, _END if before_ms is None else before_ms)
+        return before_ms, catch_up(self._table.program, lead, _END if before_ms is None else before_ms)
 
     def settle(self, lead: Lead) -> list[Output]:
         """After the batch's events of a lead: review it as far as can be, and remember what is left."""
-        outputs = catch_up(self._program, lead, self.until_ms)
+        outputs = catch_up(self._table.program, lead, self.until_ms)
         self._note(lead.id, lead.state.unreviewed)
         return outputs
 
@@ -99,6 +97,11 @@ class CatchingUp:
             if first is None or first >= self.until_ms:
                 return
             yield self._table.open(heappop(self._heap)[1])
+
+    @property
+    def before_ms(self) -> int | None:
+        """Up to when all events have arrived, as `step` wants it: None when nobody catches up."""
+        return self._watermark.before_ms
 
     @property
     def until_ms(self) -> int:

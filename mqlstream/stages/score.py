@@ -15,7 +15,7 @@ from mqlstream import metrics, wire
 from mqlstream.core.event import Event
 from mqlstream.core.lead import NEVER, Lead
 from mqlstream.core.outcome import SCORED, Outcome, Reason, rejected
-from mqlstream.core.plan import Layout, Program
+from mqlstream.core.plan import Program
 from mqlstream.core.scoring import attributes_at, grade_of, node_sums, score_of
 from mqlstream.core.step import step
 from mqlstream.core.table import LeadTable
@@ -32,7 +32,8 @@ from mqlstream.topics import Topics
 
 _FIRED_AT_ONCE = 500  # timers, when no record waits behind them: the worker has other tasks too
 _REVIEWED_AT_ONCE = 500  # leads whose reviews have waited, for the same reason
-LAYOUT_KEY = b"\x00layout/"  # + number: which fields the ledgers of that number keep
+
+__all__ = ["LAYOUT_KEY", "ScoreOptions", "ScoreProcessor", "ScoreStage"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,9 @@ class ScoreOptions:
 
 
 class ScoreStage:
-    """Scores every lead under every definition in force. ``program`` is the definitions, compiled."""
+    """Scores every lead under every definition in force. ``program`` is those of the files: what was pushed supersedes them,
+    task by task, where the log says so.
+    """
 
     name = "score"
 
@@ -59,6 +62,9 @@ class ScoreStage:
         self.digest = _digest(program)
 
     def processor(self, task: int) -> ScoreProcessor:
+        self.programs = Programs(program)
+        self.in_force = InForce.of(program)
+        metrics.RESCORING.set_function(self.in_force.remaining)
         return ScoreProcessor(self)
 
 
@@ -92,20 +98,17 @@ class ScoreProcessor:
 
     def __init__(self, stage: ScoreStage) -> None:
         self._stage = stage
-        self._program = stage.program
         self._table = LeadTable(stage.program)
         self._catching_up = CatchingUp(stage.program, self._table)
         self._settled = False
         self._clock_ms = 0  # the highest record timestamp read, wall time once caught up
 
     def restore(self, key: bytes, value: bytes | None) -> None:
-        if key.startswith(LAYOUT_KEY):
-            if value is not None:
-                paths = orjson.loads(value)
-                self._table.layouts[int(key.removeprefix(LAYOUT_KEY))] = Layout(tuple(tuple(kind) for kind in paths))
-            return
-        if key == FRONTIERS_KEY:
-            self._catching_up.restore(value)
+        if key.startswith(b"\x00"):
+            if key == FRONTIERS_KEY:
+                self._catching_up.restore(value)
+            else:
+                self._definitions.restore(key, value)
             return
         lead_id = key.decode()
         self._table.load(lead_id, value)
@@ -123,11 +126,9 @@ class ScoreProcessor:
         self._make_up(effects)
         self._tick(self._clock_ms, effects)
         self._tick(wall_ms or 0, effects, _FIRED_AT_ONCE)
-        changes = self._table.packed_changes()
-        effects.changelog.extend([(lead_id.encode(), packed) for lead_id, packed in changes])
-        if self._stage.options.publish_scores:
-            for lead_id, packed in changes:
-                effects.outputs.extend(self._scores(lead_id, gone=packed is None))
+        if self._definitions.rescoring:
+            effects.changelog += self._definitions.rescore()
+        self._pack(effects)
         return effects
 
     def due_ms(self) -> int | None:
@@ -135,7 +136,9 @@ class ScoreProcessor:
 
     def answer(self, question: Question) -> bytes | None:
         """What is asked of a lead; see `mqlstream.stages.lookup`."""
-        return answer(self._program, self._table, question)
+        if self._definitions.rescoring:
+            return 0
+        return answer(self._table.program, self._table, question)
 
     def committed(self, effects: Effects) -> None:
         note: _Note = effects.note
@@ -152,10 +155,10 @@ class ScoreProcessor:
                 metrics.EVENT_TO_HANDOFF.observe(max(0.0, now - caused / 1000))
 
     def _settle(self, effects: Effects) -> None:
-        """Before the first event: the program's layout gets a number, which goes into the changelog when it is new."""
-        number = self._table.settle_layout()
-        if number is not None:
-            effects.changelog.append((LAYOUT_KEY + str(number).encode(), orjson.dumps(self._program.layout.paths)))
+        """Before the first event: the program is what the log has made of the files', and its layout gets a number."""
+        effects.changelog += self._definitions.settle()
+        self._stage.in_force.tasks.add(self._definitions)
+        self._stage.in_force.tell()
         self._settled = True
 
     def _apply(self, records: Sequence[Record], effects: Effects) -> Sequence[Record]:
@@ -188,6 +191,11 @@ class ScoreProcessor:
         """Apply events of one lead; when that fails ``effects`` are as before, but the lead may not be."""
         note: _Note = effects.note
         lists: tuple[list[Any], ...] = (effects.outputs, note.scored, note.others, note.handoffs)
+        if wire.ACTIVATION_KEY in runs:
+            return self._activate(records, runs[wire.ACTIVATION_KEY][0], effects)
+        if self._definitions.rescoring:
+            for key in runs:  # before anything is tried with a lead that may have to be taken back
+                self._table.renew((key or b"").decode(errors="replace"))
         before = [len(each) for each in lists]
         try:
             self._run(run, effects)
@@ -199,7 +207,7 @@ class ScoreProcessor:
 
     def _run(self, run: Sequence[Record], effects: Effects) -> None:
         """Apply events of one lead."""
-        program, decode, note = self._program, wire.decode, effects.note
+        program, decode, note = self._table.program, wire.decode, effects.note
         waits = not self._catching_up.idle
         before_ms: int | None = None
         lead: Lead | None = None
@@ -270,7 +278,7 @@ class ScoreProcessor:
             lead = self._table.pop_due(clock_ms)
             if lead is not None:
                 waits = lead.state.unreviewed != NEVER
-                self._hand_off(self._catching_up.settle(lead) if waits else fire(self._program, lead), None, effects)
+                self._hand_off(self._catching_up.settle(lead) if waits else fire(self._table.program, lead), None, effects)
                 self._table.schedule(lead)
             due = self._table.next_due()
 
@@ -296,7 +304,7 @@ class ScoreProcessor:
 
     def _scores(self, lead_id: str, gone: bool) -> list[Output]:
         """The latest score of a lead under each definition, for the scores topic; a tombstone for each when it is gone."""
-        topic, plans = self._stage.topics.scores, self._program.plans
+        topic, plans = self._stage.topics.scores, self._table.program.plans
         if gone:
             return [Output(topic, f"{plan.id}/{lead_id}".encode(), None) for plan in plans]
         lead = self._table.peek(lead_id)
@@ -306,6 +314,8 @@ class ScoreProcessor:
         for plan, tally in zip(plans, lead.tallies, strict=True):
             tally = tally or Tally.over(plan, lead, as_of)
             tally.settle(as_of)
+        if self._definitions.made:
+            outputs = [*self._definitions.take_made(), *outputs]
             sums = node_sums(plan, lead, tally, attributes_at(plan, lead, as_of))
             track = lead.track(plan.id)
             score = {

@@ -125,7 +125,7 @@ def test_a_lead_s_record_is_no_broadcast() -> None:
         (b"\x00frontier", b'{"task":-1,"tasks":3,"before_ms":null}', "no broadcast b'frontier': Expected `int` >= 0 - at `$.task`"),
         (b"\x00frontier", b'{"task":0,"tasks":3}', "no broadcast b'frontier': Object missing required field `before_ms`"),
         (b"\x00frontier", None, "no broadcast b'frontier': Input data was truncated"),
-        (b"\x00else", b"{}", "got a broadcast b'else', expected one of b'frontier'"),
+        (b"\x00else", b"{}", "got a broadcast b'else', expected one of b'frontier', b'activation'"),
     ],
 )
 def test_a_broadcast_that_cannot_be_read_is_told_why(key: bytes, value: bytes | None, text: str) -> None:
