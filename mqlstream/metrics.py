@@ -72,13 +72,13 @@ LAG = Gauge(
 BUILD = Gauge("mqlstream_build_info", "Always 1; what is running.", ["version", "python"], registry=REGISTRY)
 BUILD.labels(version=__version__, python=platform.python_version()).set(1)
 DEFINITION = Gauge("mqlstream_definition_info", "Always 1; a definition in force.", ["definition", "version", "digest"], registry=REGISTRY)
-
-# Insights: gauges of totals, each worker showing the part of the partitions it owns; their sum is the whole.
 RESCORING = Gauge(
     "mqlstream_rescoring_remaining_leads",
     "Leads of this worker that are still to be scored under a definition that was pushed; 0 when none is waiting.",
     registry=REGISTRY,
 )
+
+# Insights: gauges of totals, each worker showing the part of the partitions it owns; their sum is the whole.
 INSIGHTS_ENTERED = Gauge(
     "mqlstream_insights_entered", "Leads that entered a stage, as often as they did.", ["definition", "stage"], registry=REGISTRY
 )

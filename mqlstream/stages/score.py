@@ -23,6 +23,7 @@ from mqlstream.core.tally import Tally
 from mqlstream.core.timers import fire
 from mqlstream.engine.interfaces import Effects, Output, Record
 from mqlstream.handoff import cloudevents
+from mqlstream.stages.activation import LAYOUT_KEY, Definitions, InForce, Programs
 from mqlstream.stages.catching_up import CatchingUp
 from mqlstream.stages.dead_letter import dead_letter
 from mqlstream.stages.identify import forgotten
@@ -60,11 +61,11 @@ class ScoreStage:
         self.inputs: Sequence[str] = (topics.lead_events,)
         self.changelog = topics.lead_state
         self.digest = _digest(program)
-
-    def processor(self, task: int) -> ScoreProcessor:
         self.programs = Programs(program)
         self.in_force = InForce.of(program)
         metrics.RESCORING.set_function(self.in_force.remaining)
+
+    def processor(self, task: int) -> ScoreProcessor:
         return ScoreProcessor(self)
 
 
@@ -99,7 +100,8 @@ class ScoreProcessor:
     def __init__(self, stage: ScoreStage) -> None:
         self._stage = stage
         self._table = LeadTable(stage.program)
-        self._catching_up = CatchingUp(stage.program, self._table)
+        self._catching_up = CatchingUp(self._table)
+        self._definitions = Definitions(stage.programs, self._table, self._catching_up.load)
         self._settled = False
         self._clock_ms = 0  # the highest record timestamp read, wall time once caught up
 
@@ -132,12 +134,12 @@ class ScoreProcessor:
         return effects
 
     def due_ms(self) -> int | None:
+        if self._definitions.rescoring:
+            return 0
         return self._catching_up.due_ms(self._table.next_due())
 
     def answer(self, question: Question) -> bytes | None:
         """What is asked of a lead; see `mqlstream.stages.lookup`."""
-        if self._definitions.rescoring:
-            return 0
         return answer(self._table.program, self._table, question)
 
     def committed(self, effects: Effects) -> None:
@@ -161,12 +163,36 @@ class ScoreProcessor:
         self._stage.in_force.tell()
         self._settled = True
 
+    def _activate(self, records: Sequence[Record], first: Record, effects: Effects) -> Sequence[Record]:
+        """Another version of a definition is in force from a record on. Returns the records that follow it."""
+        before: Sequence[Record] = [record for record in records if record.offset < first.offset]
+        while before:
+            before = self._apply(before, effects)
+        self._pack(effects)
+        effects.changelog += self._definitions.activate(first, self._catching_up.before_ms)
+        self._stage.in_force.tell()
+        return [record for record in records if record.offset > first.offset]
+
+    def _pack(self, effects: Effects) -> None:
+        """All leads that were worked on, and those that were rescored, go into the table and the changelog."""
+        self._hand_off((), None, effects)
+        changes = self._table.packed_changes()
+        effects.changelog.extend([(lead_id.encode(), packed) for lead_id, packed in changes])
+        if self._stage.options.publish_scores:
+            for lead_id, packed in changes:
+                effects.outputs.extend(self._scores(lead_id, gone=packed is None))
+
     def _apply(self, records: Sequence[Record], effects: Effects) -> Sequence[Record]:
         """Lead by lead, each lead's events in their order: what they touch is then still in the processor's cache.
 
         Returns the records from where on less is known to have arrived than before; they are for another call.
         """
         runs = _by_key(records)
+        if wire.ACTIVATION_KEY in runs:
+            return self._activate(records, runs[wire.ACTIVATION_KEY][0], effects)
+        if self._definitions.rescoring:
+            for key in runs:  # before anything is tried with a lead that may have to be taken back
+                self._table.renew((key or b"").decode(errors="replace"))
         told = [record for key in wire.BROADCASTS for record in runs.pop(key, ())]
         rest: Sequence[Record] = ()
         cut = self._catching_up.begin(
@@ -191,11 +217,6 @@ class ScoreProcessor:
         """Apply events of one lead; when that fails ``effects`` are as before, but the lead may not be."""
         note: _Note = effects.note
         lists: tuple[list[Any], ...] = (effects.outputs, note.scored, note.others, note.handoffs)
-        if wire.ACTIVATION_KEY in runs:
-            return self._activate(records, runs[wire.ACTIVATION_KEY][0], effects)
-        if self._definitions.rescoring:
-            for key in runs:  # before anything is tried with a lead that may have to be taken back
-                self._table.renew((key or b"").decode(errors="replace"))
         before = [len(each) for each in lists]
         try:
             self._run(run, effects)
@@ -284,6 +305,8 @@ class ScoreProcessor:
 
     def _hand_off(self, outputs: Sequence[dict[str, Any]], record: Record | None, effects: Effects) -> None:
         options = self._stage.options
+        if self._definitions.made:
+            outputs = [*self._definitions.take_made(), *outputs]
         for output in outputs:
             key, value, headers = cloudevents.encode(output, options.source, structured=options.structured)
             effects.outputs.append(Output(self._stage.topics.handoff, key, value, headers))
@@ -314,8 +337,6 @@ class ScoreProcessor:
         for plan, tally in zip(plans, lead.tallies, strict=True):
             tally = tally or Tally.over(plan, lead, as_of)
             tally.settle(as_of)
-        if self._definitions.made:
-            outputs = [*self._definitions.take_made(), *outputs]
             sums = node_sums(plan, lead, tally, attributes_at(plan, lead, as_of))
             track = lead.track(plan.id)
             score = {
