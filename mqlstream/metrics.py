@@ -69,6 +69,8 @@ LAG = Gauge(
     registry=REGISTRY,
 )
 
+WEBHOOKS = Counter("mqlstream_webhooks", "Calls at the door for webhooks, by source and status.", ["topic", "status"], registry=REGISTRY)
+
 BUILD = Gauge("mqlstream_build_info", "Always 1; what is running.", ["version", "python"], registry=REGISTRY)
 BUILD.labels(version=__version__, python=platform.python_version()).set(1)
 DEFINITION = Gauge("mqlstream_definition_info", "Always 1; a definition in force.", ["definition", "version", "digest"], registry=REGISTRY)

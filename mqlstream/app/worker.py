@@ -19,6 +19,7 @@ from aiohttp.web import RouteDef
 from mqlstream import metrics
 from mqlstream.app.insights.role import InsightsRole
 from mqlstream.app.monitor import EngineMonitor
+from mqlstream.app.webhooks import WebhookRole, webhook_role
 from mqlstream.config import Settings, kafka_kwargs
 from mqlstream.definition import load
 from mqlstream.definition.model import Definition
@@ -108,7 +109,7 @@ class WebRole:
         self._stopping.set()
 
 
-def prepare(settings: Settings, roles: Sequence[str]) -> list[StageRole | InsightsRole | WebRole]:
+def prepare(settings: Settings, roles: Sequence[str]) -> list[StageRole | InsightsRole | WebRole | WebhookRole]:
     """The roles of a worker, ready to be hosted, once all that they need is found to be there.
 
     Raises `UsageError` for unknown roles, wrong or missing definitions, missing topics and wrong partition counts, and
@@ -140,7 +141,7 @@ def prepare(settings: Settings, roles: Sequence[str]) -> list[StageRole | Insigh
         if "web" in roles
         else []
     )
-    return [*web, *working, *insights]
+    return [*web, *working, *insights, *webhook_role(settings, kafka, roles)]
 
 
 def _doors(settings: Settings, kafka: Mapping[str, Any], leads: StageRunner | None) -> Sequence[Door]:

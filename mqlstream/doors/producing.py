@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from aiokafka.structs import RecordMetadata
 
 from mqlstream.errors import UnreachableError
@@ -24,6 +24,10 @@ class Message(NamedTuple):
     key: bytes | None
     value: bytes
     headers: Sequence[tuple[str, bytes]] = ()
+
+
+class TooLarge(UnreachableError):
+    """A record is larger than its topic takes: trying again does not help."""
 
 
 class Writer:
@@ -41,7 +45,8 @@ class Writer:
     async def write(self, topic: str, messages: Sequence[Message]) -> list[RecordMetadata]:
         """Write them, in order; returns where each stands when all replicas in sync have them.
 
-        Raises `UnreachableError` when that is not known in time. Some may have been written then, and may be still.
+        Raises `UnreachableError` when that is not known in time; some may have been written then, and may be still. `TooLarge`
+        when a record is larger than the topic takes.
         """
         producer: AIOKafkaProducer | None = None
         try:
@@ -51,6 +56,8 @@ class Writer:
                 return await asyncio.gather(*sent)
         except (KafkaError, OSError, TimeoutError) as error:
             await self._forget(producer)
+            if isinstance(error, MessageSizeTooLargeError):
+                raise TooLarge(f"cannot write to topic {topic}: a record is larger than it takes") from error
             reason = str(error) or f"no answer within {self._answer_s:g} s; is the topic there (mqlstream topics plan)?"
             raise UnreachableError(f"cannot write to topic {topic}: {reason}") from error
 

@@ -13,14 +13,14 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from mqlstream import __version__
-from mqlstream.errors import UsageError
+from mqlstream.web.listening import Listener
 
 PAGES = {"/metrics": "metrics, for Prometheus", "/healthz": "is the process alive", "/readyz": "does it have its share of the work"}
 _SECURE = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'", "Cache-Control": "no-store"}
 BODY_BYTES = 1_000_000  # of a request; those that are not read cost nothing
 
 
-class WebServer:
+class WebServer(Listener):
     """Serves on ``bind`` (``host:port``; port 0 takes a free one) between `start` and `stop`.
 
     ``not_ready`` returns the reasons why this worker is not ready, one line each; none means ready. ``routes`` are further
@@ -30,7 +30,6 @@ class WebServer:
     def __init__(
         self, bind: str, not_ready: Callable[[], Sequence[str]], registry: CollectorRegistry, routes: Sequence[web.RouteDef] = ()
     ) -> None:
-        self.host, self.port = parse_bind(bind)
         self._not_ready = not_ready
         self._registry = registry
         application = web.Application(client_max_size=BODY_BYTES)
@@ -40,28 +39,7 @@ class WebServer:
         application.router.add_get("/readyz", self._ready)
         application.router.add_routes(routes)
         application.on_response_prepare.append(_add_headers)
-        self._runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=1.0)
-
-    @property
-    def url(self) -> str:
-        """Where it listens, as a URL; with a port of 0 the one it got, once started."""
-        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
-
-    async def start(self) -> None:
-        """Listen. Raises `UsageError` when the address cannot be had."""
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, self.host, self.port)
-        try:
-            await site.start()
-        except OSError as error:
-            await self._runner.cleanup()
-            reason = error.strerror or str(error)
-            raise UsageError(f"MQLSTREAM_HTTP_BIND: cannot listen on {self.host}:{self.port}: {reason}") from error
-        self.port = int(self._runner.addresses[0][1])
-
-    async def stop(self) -> None:
-        """Stop listening and close the connections."""
-        await self._runner.cleanup()
+        super().__init__(bind, "MQLSTREAM_HTTP_BIND", application)
 
     async def _index(self, _: web.Request) -> web.Response:
         reasons = self._not_ready()
@@ -82,16 +60,6 @@ class WebServer:
     async def _ready(self, _: web.Request) -> web.Response:
         reasons = list(self._not_ready())
         return web.json_response({"ready": not reasons, "reasons": reasons}, status=503 if reasons else 200)
-
-
-def parse_bind(bind: str) -> tuple[str, int]:
-    """Split ``host:port`` (``[::1]:8080`` for IPv6). Raises `UsageError`."""
-    host, colon, port = bind.rpartition(":")
-    bracketed = host.startswith("[") and host.endswith("]")
-    host = host[1:-1] if bracketed else host
-    if not colon or not host or (":" in host and not bracketed) or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise UsageError(f"MQLSTREAM_HTTP_BIND is {bind!r}, expected host:port such as 127.0.0.1:8080")
-    return host, int(port)
 
 
 async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:

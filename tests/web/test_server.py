@@ -13,7 +13,8 @@ from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.parser import text_string_to_metric_families
 
 from mqlstream.errors import UsageError
-from mqlstream.web.server import WebServer, parse_bind
+from mqlstream.web.listening import parse_bind
+from mqlstream.web.server import WebServer
 
 
 @asynccontextmanager
@@ -81,11 +82,11 @@ async def test_a_taken_port_is_a_usage_error() -> None:
     ("bind", "parts"), [("127.0.0.1:8080", ("127.0.0.1", 8080)), ("[::1]:0", ("::1", 0)), ("worker:80", ("worker", 80))]
 )
 def test_an_address_is_host_and_port(bind: str, parts: tuple[str, int]) -> None:
-    assert parse_bind(bind) == parts
+    assert parse_bind(bind, "MQLSTREAM_HTTP_BIND") == parts
 
 
 @pytest.mark.parametrize("bind", ["", "8080", ":8080", "::1:8080", "host:", "host:http", "host:70000", "host:-1"])
 def test_what_is_no_address_is_refused(bind: str) -> None:
     with pytest.raises(UsageError) as caught:
-        parse_bind(bind)
+        parse_bind(bind, "MQLSTREAM_HTTP_BIND")
     assert str(caught.value) == f"MQLSTREAM_HTTP_BIND is {bind!r}, expected host:port such as 127.0.0.1:8080"

@@ -24,6 +24,7 @@ from mqlstream.ingest.adapters.rudderstack import RUDDERSTACK
 from mqlstream.ingest.adapters.segment import SEGMENT
 from mqlstream.ingest.adapters.sendgrid import SENDGRID
 from mqlstream.ingest.adapters.ses import SES
+from mqlstream.ingest.adapters.snippet import SNIPPET
 from mqlstream.ingest.adapters.snowplow import SNOWPLOW
 from mqlstream.ingest.adapters.typeform import TYPEFORM
 from mqlstream.ingest.adapters.zoom import ZOOM
@@ -32,6 +33,7 @@ from mqlstream.ingest.fields import MAX_ID, nearest
 _ALL = (
     JSON,
     CLOUDEVENTS,
+    SNIPPET,
     SEGMENT,
     RUDDERSTACK,
     SNOWPLOW,

@@ -1,0 +1,53 @@
+"""Listening on an address: the part that all HTTP servers of a worker share. What they answer is not decided here."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from mqlstream.errors import UsageError
+
+
+class Listener:
+    """Serves ``application`` on ``bind`` (``host:port``; port 0 takes a free one) between `start` and `stop`.
+
+    ``setting`` is the variable that the address came from, for errors. ``drain_s``: how long `stop` waits for requests at work.
+    ``decompress``: whether compressed bodies are unpacked before anybody looks at them.
+    """
+
+    def __init__(self, bind: str, setting: str, application: web.Application, drain_s: float = 1.0, decompress: bool = True) -> None:
+        self.host, self.port = parse_bind(bind, setting)
+        self._setting = setting
+        self._runner = web.AppRunner(
+            application, access_log=None, handle_signals=False, shutdown_timeout=drain_s, auto_decompress=decompress
+        )
+
+    @property
+    def url(self) -> str:
+        """Where it listens, as a URL; with a port of 0 the one it got, once started."""
+        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
+    async def start(self) -> None:
+        """Listen. Raises `UsageError` when the address cannot be had."""
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, self.host, self.port)
+        try:
+            await site.start()
+        except OSError as error:
+            await self._runner.cleanup()
+            reason = error.strerror or str(error)
+            raise UsageError(f"{self._setting}: cannot listen on {self.host}:{self.port}: {reason}") from error
+        self.port = int(self._runner.addresses[0][1])
+
+    async def stop(self) -> None:
+        """Stop listening and close the connections."""
+        await self._runner.cleanup()
+
+
+def parse_bind(bind: str, setting: str) -> tuple[str, int]:
+    """Split ``host:port`` (``[::1]:8080`` for IPv6). Raises `UsageError`."""
+    host, colon, port = bind.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    host = host[1:-1] if bracketed else host
+    if not colon or not host or (":" in host and not bracketed) or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise UsageError(f"{setting} is {bind!r}, expected host:port such as 127.0.0.1:8080")
+    return host, int(port)
