@@ -38,10 +38,8 @@ class Ledger:
         self._known: dict[str | tuple[str, int], Entry] = {}
         for entry in state.entries:
             self._remember(entry)
-        self._day = -1  # the day that _counts counts: the newest one
+        self._day = -1  # the day that _counts counts: the newest one, once it has entries enough for a flood
         self._counts: dict[int, int] = {}
-        if state.entries:
-            self._recount(state.entries[-1].time // DAY_MS)
 
     def source(self, name: str) -> int:
         """The index of a source's name, which entries carry instead of it."""
@@ -90,13 +88,13 @@ class Ledger:
         time = entry.time
         day = time // DAY_MS
         if not entries or time > entries[-1].time or (time == entries[-1].time and self.key(entry) > self.key(entries[-1])):
-            if day != self._day:
-                self._day = day
-                self._counts = {}
-            count = self._counts.get(entry.kind, 0)
-            if count >= self.per_day:
-                return Reason.FLOOD, False
-            self._counts[entry.kind] = count + 1
+            if len(entries) >= self.per_day and entries[-self.per_day].time // DAY_MS == day:
+                if day != self._day:
+                    self._recount(day)
+                count = self._counts.get(entry.kind, 0)
+                if count >= self.per_day:
+                    return Reason.FLOOD, False
+                self._counts[entry.kind] = count + 1
             entries.append(entry)
             self._remember(entry)
             return Reason.NONE, True
@@ -114,7 +112,7 @@ class Ledger:
         self.packer.forget()
         insort(entries, entry, key=self.key)
         self._remember(entry)
-        self._recount(entries[-1].time // DAY_MS)
+        self._day = -1
         return Reason.NONE
 
     def between(self, from_ms: int, until_ms: int) -> list[Entry]:
@@ -130,6 +128,7 @@ class Ledger:
         for entry in entries[:low]:
             self._forget(entry)
         del entries[:low]
+        self._day = -1
         self.packer.forget()
 
     def remove(self, entry: Entry) -> None:
@@ -138,10 +137,7 @@ class Ledger:
         del entries[next(place for place, each in enumerate(entries) if each is entry)]
         self._forget(entry)
         self.packer.forget()
-        self._counts = {}
         self._day = -1
-        if entries:
-            self._recount(entries[-1].time // DAY_MS)
 
     def _remember(self, entry: Entry) -> None:
         if self._known.setdefault(entry.id, entry) is not entry:

@@ -17,9 +17,9 @@ _LONGEST = 256  # characters of a text that is remembered
 
 
 class FieldTests:
-    """The tests on one field: per rule (by bit), whether a value leaves it in the running."""
+    """The tests on one field: per rule (by bit), whether a value leaves it in the running. ``known`` remembers masks."""
 
-    __slots__ = ("_masks", "_tests", "_untested", "place")
+    __slots__ = ("_tests", "_untested", "known", "place")
 
     def __init__(self, place: int, tests: Sequence[tuple[int, Callable[[Any], bool]]], rules: int) -> None:
         self.place = place
@@ -27,19 +27,19 @@ class FieldTests:
         self._untested = (1 << rules) - 1
         for bit, _ in tests:
             self._untested &= ~(1 << bit)
-        self._masks: dict[Any, int] = {}
+        self.known: dict[Any, int] = {}
 
     def mask(self, value: Any) -> int:
         """The rules that the value leaves in the running, as bits."""
         kind = type(value)
         if kind is str or kind is int or value is None:  # not booleans and floats: they equal integers as keys
-            found = self._masks.get(value)
+            found = self.known.get(value)
             if found is None:
                 found = self._compute(value)
                 if kind is not str or len(value) <= _LONGEST:
-                    if len(self._masks) >= _REMEMBERED:
-                        self._masks.clear()
-                    self._masks[value] = found
+                    if len(self.known) >= _REMEMBERED:
+                        self.known.clear()
+                    self.known[value] = found
             return found
         return self._compute(value)
 
@@ -61,15 +61,18 @@ class Matcher:
 
     def __init__(self, candidates: Sequence[Candidate], fields: Sequence[FieldTests]) -> None:
         self._candidates = tuple(candidates)
-        self._fields = tuple(fields)
+        self._fields = tuple((field.place, field.known, field) for field in fields)
         self._all = (1 << len(self._candidates)) - 1
         self._by_mask: dict[int, tuple[Candidate, ...]] = {0: ()}
 
     def __call__(self, values: Values) -> tuple[Candidate, ...]:
         """The candidates whose tests of single fields all hold, in the file's order."""
         mask = self._all
-        for field in self._fields:
-            mask &= field.mask(values[field.place])
+        for place, known, field in self._fields:
+            value = values[place]
+            kind = value.__class__
+            found_mask = known.get(value) if kind is str or kind is int else None
+            mask &= field.mask(value) if found_mask is None else found_mask
             if not mask:
                 return ()
         found = self._by_mask.get(mask)

@@ -46,7 +46,7 @@ class Packer:
 
     __slots__ = ("_count", "_last_seq", "_last_time", "_numbers", "_rest", "_rest_of", "_rest_sources", "_rest_texts", "_stream", "_texts")
 
-    _rest_of: bytes
+    _rest_of: Any
     _rest_sources: int
     _rest_texts: int
 
@@ -68,7 +68,9 @@ class Packer:
             self._count = len(entries)
         # All but the entries changes seldom. Whether it has is told by a quick packing of its own, not by whoever changed it.
         # Texts and sources only grow, until it all is made again; the first event is what its times are counted from.
-        told = _encode((state.first_seen, state.facts, state.tracks, state.newest, state.heard, state.commands))
+        told: Any = state.first_seen  # of most leads there is nothing else
+        if state.facts or state.tracks or state.newest or state.heard or state.commands is not None:
+            told = _encode((told, state.facts, state.tracks, state.newest, state.heard, state.commands))
         if told != self._rest_of or len(state.sources) != self._rest_sources or len(self._texts) != self._rest_texts:
             self._rest = self._pack_rest(state)
             self._rest_of, self._rest_sources, self._rest_texts = told, len(state.sources), len(self._texts)
@@ -84,7 +86,7 @@ class Packer:
         self._numbers: dict[str, int] = {}
         self._last_time = self._last_seq = 0
         self._rest = b""
-        self._rest_of = b""
+        self._rest_of = None
         self._rest_sources = -1
         self._rest_texts = -1
 
@@ -135,10 +137,10 @@ class Packer:
         flags = track.breached | track.peaked << 1 | track.by_sales << 2
         if flags or track.cooldown_until != NEVER or track.respond_by != NEVER or track.marks or track.ground or track.quiet:
             packed += [flags, _before(track.cooldown_until, base), _before(track.respond_by, base), track.marks, track.ground]
-        return packed
-
             if track.quiet:
                 packed.append(track.quiet)
+        return packed
+
 
 def _before(time: int, base: int) -> int | None:
     return None if time == NEVER else time - base
