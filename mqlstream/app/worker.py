@@ -33,6 +33,7 @@ from mqlstream.errors import UsageError
 from mqlstream.handoff.contract import TYPES
 from mqlstream.ingest.visitors import Limits
 from mqlstream.program import ingest_options, program_of
+from mqlstream.stages.accounts import AccountsStage
 from mqlstream.stages.identify import IdentifyStage
 from mqlstream.stages.ingest import IngestStage
 from mqlstream.stages.score import ScoreOptions, ScoreStage
@@ -195,6 +196,7 @@ def _stages(settings: Settings, roles: Sequence[str]) -> list[Stage]:
         definitions = load_definitions(settings.definitions)
         options = ScoreOptions(settings.publish_scores, settings.handoff.structured, f"/{settings.app_id}", settings.partitions)
         stages.append(ScoreStage(topics, program_of(definitions, settings), options))
+        stages.append(AccountsStage(topics, options.source, structured=options.structured))
     return stages
 
 

@@ -45,8 +45,10 @@ class AccountTable:
         """Apply what happened to one lead of an account; returns what it set off."""
         account = self._account(change.account)
         due = account.due
+        changed = self._changed.setdefault(change.account, set())
+        changed.add(change.lead)
         outputs = account.take(change)
-        self._changed.setdefault(change.account, set()).update([change.lead, *account.prune()])
+        changed.update(account.prune())
         if account.due != due:
             self._wake(account)
         return outputs
@@ -55,10 +57,12 @@ class AccountTable:
         """When something may happen without a change, in epoch milliseconds; None when nothing waits."""
         return self._due[0][0] if self._due else None
 
-    def advance(self, clock_ms: int) -> list[Output]:
-        """Let happen what is due by the clock."""
+    def advance(self, clock_ms: int, most: int | None = None) -> list[Output]:
+        """Let happen what is due by the clock: all of it, or in a number of accounts at a time."""
         outputs: list[Output] = []
-        while self._due and self._due[0][0] <= clock_ms:
+        left = most if most is not None else len(self._due) + 1
+        while left and self._due and self._due[0][0] <= clock_ms:
+            left -= most is not None
             due, name = heappop(self._due)
             account = self._account(name)
             if account.due == due:
@@ -86,6 +90,13 @@ class AccountTable:
         if len(self._open) > OPEN_ACCOUNTS:
             self._open = {}
         return changes
+
+    def drop(self) -> None:
+        """Take back all that was made of accounts since the last `packed_changes`."""
+        for name in self._changed:
+            self._open.pop(name, None)
+            self._wake(self._account(name))  # it may have been taken off
+        self._changed = {}
 
     def __len__(self) -> int:
         return len(self._states)

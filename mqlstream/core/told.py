@@ -97,7 +97,7 @@ class Telling:
         elif told.changes and not told.changes[-1].gone:
             last = told.changes[-1].moves[-1]
             if any(time >= each.stretches[-1].break_ms for each in last.outlooks):
-                told.changes[-1].moves[-1] = self._move(lead, time + 1)
+                self._go_on(told.changes[-1], lead, time + 1)
 
     def after(self, lead: Lead, outcome: Outcome) -> None:
         """The event has been applied."""
@@ -130,11 +130,19 @@ class Telling:
             if told.changes and not told.changes[-1].gone:
                 lead = lead_of(lead_id)
                 assert lead is not None
-                told.changes[-1].moves[-1] = self._move(lead, FOREVER)
+                self._go_on(told.changes[-1], lead, FOREVER)
             yield from told.changes
 
     def _account(self, lead: Lead) -> str | None:
         return account_of(lead.attributes()) if lead.state.seq else None
+
+    def _go_on(self, change: Change, lead: Lead, until_ms: int) -> None:
+        """Nothing has happened to the lead since its last move but time, and timers: tell it up to a later moment."""
+        last, longer = change.moves[-1], self._move(lead, until_ms)
+        if longer.as_of != last.as_of:
+            for each, before in zip(longer.outlooks, last.outlooks, strict=True):
+                each.stretches[:0] = before.stretches
+        change.moves[-1] = Move(last.as_of, longer.outlooks)
 
     def _move(self, lead: Lead, until_ms: int) -> Move:
         as_of = lead.state.as_of

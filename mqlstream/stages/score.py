@@ -23,6 +23,7 @@ from mqlstream.core.tally import Tally
 from mqlstream.core.timers import fire
 from mqlstream.engine.interfaces import Effects, Output, Record
 from mqlstream.handoff import cloudevents
+from mqlstream.stages.account_leads import AccountLeads
 from mqlstream.stages.activation import LAYOUT_KEY, Definitions, InForce, Programs
 from mqlstream.stages.catching_up import CatchingUp
 from mqlstream.stages.dead_letter import dead_letter
@@ -102,6 +103,7 @@ class ScoreProcessor:
         self._table = LeadTable(stage.program)
         self._catching_up = CatchingUp(self._table)
         self._definitions = Definitions(stage.programs, self._table, self._catching_up.load)
+        self._account_leads = AccountLeads(self._table, stage.topics.account_leads, stage.options.partitions)
         self._settled = False
         self._clock_ms = 0  # the highest record timestamp read, wall time once caught up
 
@@ -178,6 +180,7 @@ class ScoreProcessor:
         self._hand_off((), None, effects)
         changes = self._table.packed_changes()
         effects.changelog.extend([(lead_id.encode(), packed) for lead_id, packed in changes])
+        effects.outputs += self._account_leads.outputs()
         if self._stage.options.publish_scores:
             for lead_id, packed in changes:
                 effects.outputs.extend(self._scores(lead_id, gone=packed is None))
@@ -230,6 +233,7 @@ class ScoreProcessor:
         """Apply events of one lead."""
         program, decode, note = self._table.program, wire.decode, effects.note
         waits = not self._catching_up.idle
+        telling = self._account_leads.telling()
         before_ms: int | None = None
         lead: Lead | None = None
         for record in run:
@@ -250,7 +254,11 @@ class ScoreProcessor:
                 self._hand_off(made_up, None, effects)
             while before_ms is None and NEVER < state.due <= record.timestamp:
                 self._hand_off(fire(program, lead), None, effects)
+            if telling is not None:
+                telling.before(lead, event.time)
             outcome, outputs, forwards = step(program, lead, event, before_ms)
+            if telling is not None:
+                telling.after(lead, outcome)
             if outcome is SCORED:
                 note.scored.append(event.kind)
             else:
@@ -268,6 +276,7 @@ class ScoreProcessor:
         """The same, keeping a way back from each event: one that fails alone becomes a dead letter, and was never applied."""
         lead_id = (run[0].key or b"").decode(errors="replace")
         safe: bytes | None = None
+        self._account_leads.forget(lead_id)
         for record in run:
             self._table.reopen(lead_id, safe)
             error = self._attempt([record], effects)

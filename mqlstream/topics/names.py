@@ -26,6 +26,8 @@ class Topics:
     visitor_events: str = field(init=False)
     ingest_positions: str = field(init=False)
     lead_state: str = field(init=False)
+    account_leads: str = field(init=False)
+    account_state: str = field(init=False)
     identity: str = field(init=False)
     insights_facts: str = field(init=False)
     handoff: str = field(init=False)
