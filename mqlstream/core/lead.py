@@ -126,10 +126,10 @@ class LeadState(msgspec.Struct):
 class Lead:
     """One lead, opened: its state and what is derived from it. ``tallies`` has a place per plan of the program."""
 
-    __slots__ = ("_attributes", "_email_lists", "id", "ledger", "state", "tallies")
+    __slots__ = ("_attributes", "email_lists", "id", "ledger", "state", "tallies")
 
     def __init__(self, lead_id: str, state: LeadState, ledger: Ledger, plans: int, email_lists: EmailLists = SHIPPED) -> None:
-        self._email_lists = email_lists
+        self.email_lists = email_lists
         self.id = lead_id
         self.state = state
         self.ledger = ledger
@@ -198,7 +198,7 @@ class Lead:
         view = {name: value for name, value in view.items() if value is not None}
         if email:
             view["email_domain"] = email.rpartition("@")[2]
-            view["email_kind"] = email_kind(email, self._email_lists)
+            view["email_kind"] = email_kind(email, self.email_lists)
             view[EMAIL] = email
         if self.state.first_seen != NEVER:
             view["first_seen"] = self.state.first_seen

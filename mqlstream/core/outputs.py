@@ -8,6 +8,7 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Any
 
+from mqlstream.core.domains import registrable
 from mqlstream.core.event import Event
 from mqlstream.core.lead import EMAIL, Lead, Track
 from mqlstream.core.plan import HandoffShape, Plan
@@ -42,7 +43,7 @@ def became_mql(plan: Plan, shape: HandoffShape, lead: Lead, track: Track) -> Out
         "handoff_id": handoff_id(plan, lead, track),
         "lead_id": lead.id,
         "identity": _identity(shape, attributes),
-        "account": account_of(attributes),
+        "account": account_of(lead, attributes),
         "cycle": track.cycle,
         "as_of": as_of,
         "qualified_at": track.qualified_at,
@@ -129,12 +130,15 @@ def definition_of(plan: Plan) -> dict[str, Any]:
     return {"id": plan.id, "version": plan.version, "digest": plan.digest}
 
 
-def account_of(attributes: dict[str, Any]) -> str | None:
-    """The lead's account: its ``account`` attribute, else the domain of a business address."""
+def account_of(lead: Lead, attributes: dict[str, Any]) -> str | None:
+    """The lead's account: its ``account`` attribute, else its address's registrable domain, unless that is free or throw-away mail."""
     account = attributes.get("account")
     if isinstance(account, str) and account:
         return account
-    return attributes["email_domain"] if attributes.get("email_kind") in ("business", "role") else None
+    kind = attributes.get("email_kind")
+    if kind not in ("business", "role") or attributes["email_domain"] in lead.email_lists.free:
+        return None
+    return registrable(attributes["email_domain"])
 
 
 def _identity(shape: HandoffShape, attributes: dict[str, Any]) -> dict[str, Any]:

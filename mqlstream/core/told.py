@@ -134,7 +134,7 @@ class Telling:
             yield from told.changes
 
     def _account(self, lead: Lead) -> str | None:
-        return account_of(lead.attributes()) if lead.state.seq else None
+        return account_of(lead, lead.attributes()) if lead.state.seq else None
 
     def _go_on(self, change: Change, lead: Lead, until_ms: int) -> None:
         """Nothing has happened to the lead since its last move but time, and timers: tell it up to a later moment."""

@@ -41,14 +41,14 @@ def story(rng: random.Random) -> tuple[list[tuple[str, Json]], Counter[tuple[str
         for cookie in cookies:
             for visit in range(rng.randrange(1, 6)):
                 who = {"anonymous_id": cookie} | ({"user_id": user} if visit == 0 else {})
-                event = {"id": f"{cookie} {visit}", "source": "site", "time": start_ms + visit * MINUTE, "path": "/pricing", **who}
+                event: Json = {"id": f"{cookie} {visit}", "source": "site", "time": start_ms + visit * MINUTE, "path": "/pricing", **who}
                 events.append(("web_visits", event))
                 if known:
                     given[f"lead-{number}", event["id"], event["time"]] += 1
                 else:
                     waiting += 1
         if known:
-            form = {"id": f"form {number}", "source": "forms", "time": start_ms + 5 * MINUTE, "form": "guide", "user_id": user}
+            form: Json = {"id": f"form {number}", "source": "forms", "time": start_ms + 5 * MINUTE, "form": "guide", "user_id": user}
             events.append(("form_fills", form | {"lead_id": f"lead-{number}"}))
             given[f"lead-{number}", form["id"], form["time"]] += 1
     rng.shuffle(events)
