@@ -23,8 +23,8 @@ TOLERANCE = 1e-6
 ASKED = st.fixed_dictionaries(
     {},
     optional={
-        "people": st.fixed_dictionaries({"at_least": st.sampled_from([1, 2, 3])}, optional={"engagement": st.sampled_from([5, 20, 60])}),
-        "threshold": st.sampled_from([{"sum": 40}, {"sum": 90, "best": 30}, {"best": 50}, {"sum": -10}]),
+        "people": st.fixed_dictionaries({"at_least": st.sampled_from([2, 1, 3])}, optional={"engagement": st.sampled_from([5, 20])}),
+        "threshold": st.sampled_from([{"sum": 10}, {"sum": 25, "best": 10}, {"best": 20}, {"sum": -10}]),
     },
 ).filter(bool)
 ACCOUNTS = st.sampled_from([None, None, None, "Acme", "Rival", ""])
@@ -81,16 +81,18 @@ FADING: Json = {
 }
 REARMED = st.fixed_dictionaries(
     {
-        "threshold": st.sampled_from([{"sum": 60}, {"sum": 100, "best": 40}]),
+        "threshold": st.sampled_from([{"sum": 60}, {"sum": 90, "best": 40}]),
         "rearm": st.sampled_from([{"below": 40, "cooldown": "1h"}, {"below": 59}, {"below": 90, "cooldown": "30m"}]),
     }
 )
-GAPS = st.sampled_from([0, 1, 15_000, MINUTE_MS, 7 * MINUTE_MS, 30 * MINUTE_MS, 100 * MINUTE_MS])
+GAPS = st.sampled_from([0, 1, 15_000, MINUTE_MS, 7 * MINUTE_MS, 30 * MINUTE_MS, 130 * MINUTE_MS, 200 * MINUTE_MS])
 DEEDS = st.sampled_from(
-    [{"kind": "web_visit"}, {"kind": "form_fill", "form": "demo"}, {"kind": "activity", "name": "chat"}]
-    + [{"kind": "email_click", "action": "unsubscribe"}, {"kind": "web_visit"}]
+    [
+        *[{"kind": "web_visit"}, {"kind": "form_fill", "form": "demo"}, {"kind": "activity", "name": "chat"}] * 3,
+        {"kind": "email_click", "action": "unsubscribe"},
+    ]
 )
-STEPS = st.lists(st.tuples(GAPS, DEEDS, st.sampled_from(["a", "b", "c"])), min_size=1, max_size=12)
+STEPS = st.lists(st.tuples(GAPS, DEEDS, st.sampled_from(["a", "b", "c"])), min_size=8, max_size=20)
 
 
 def told(steps: list[tuple[int, Json, str]]) -> list[Json]:
