@@ -25,6 +25,7 @@ COMMANDS = {
     "lint": "Check definitions and report all findings.",
     "test": "Run the tests inside definitions.",
     "adapters": "Show which sources can be read, and what their payloads become.",
+    "dlq": "Look at the records that could not be used, and give them back to their topics.",
     "topics": "Compare the declared topics with the cluster's, and create them.",
     "subscribe": "Receive handoffs: print them, or pass each to a program or a webhook.",
     "lead": "Show a lead, explain its score, correct, merge and erase it.",

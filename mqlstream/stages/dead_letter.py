@@ -15,6 +15,7 @@ LIMIT_BYTES = 16_000_000  # key, value and headers together: under the topic's m
 MAX_KEY_BYTES = 65_536  # a key that is kept when a record must be cut
 _MAX_DETAIL = 1_000  # characters
 
+FIRST = "__connect.errors.topic"  # begins the block of headers that a dead letter has besides its own
 REASON = "mqlstream.reason"
 DETAIL = "mqlstream.detail"
 STAGE = "mqlstream.stage"
@@ -65,7 +66,7 @@ def dead_letter(
 def _reasons(stage: str, record: Record, reason: Reason, detail: str, failure: str) -> list[tuple[str, bytes]]:
     told = detail[:_MAX_DETAIL].encode(errors="backslashreplace")
     return [
-        ("__connect.errors.topic", record.topic.encode()),
+        (FIRST, record.topic.encode()),
         ("__connect.errors.partition", b"%d" % record.partition),
         ("__connect.errors.offset", b"%d" % record.offset),
         ("__connect.errors.connector.name", b"mqlstream"),
