@@ -68,8 +68,7 @@ class Replay:
         outputs += result.outputs
         if telling is not None:
             telling.after(lead, result.outcome)
-            for change in telling.take(self._table.peek):
-                outputs += self._accounts.take(change)
+            outputs += self._accounts.take(telling.take(self._table.peek))
         for forward in result.forwards:
             outputs += self.apply(forward)
         return outputs

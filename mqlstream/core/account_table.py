@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from heapq import heappop, heappush
 
 import msgspec
@@ -41,16 +42,21 @@ class AccountTable:
             if due != NEVER:
                 heappush(self._due, (due, account))
 
-    def take(self, change: Change) -> list[Output]:
-        """Apply what happened to one lead of an account; returns what it set off."""
-        account = self._account(change.account)
-        due = account.due
-        changed = self._changed.setdefault(change.account, set())
-        changed.add(change.lead)
-        outputs = account.take(change)
-        changed.update(account.prune())
-        if account.due != due:
-            self._wake(account)
+    def take(self, changes: Iterable[Change]) -> list[Output]:
+        """Apply what happened to leads, account by account; returns what it set off."""
+        of_account: dict[str, list[Change]] = {}
+        for change in changes:
+            of_account.setdefault(change.account, []).append(change)
+        outputs: list[Output] = []
+        for name, own in of_account.items():
+            account = self._account(name)
+            due = account.due
+            changed = self._changed.setdefault(name, set())
+            changed.update(change.lead for change in own)
+            outputs += account.take(own)
+            changed.update(account.prune())
+            if account.due != due:
+                self._wake(account)
         return outputs
 
     def next_due(self) -> int | None:

@@ -8,6 +8,7 @@ them (`mqlstream.core.outlook`), so that sums at a moment are sums at that momen
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from math import fsum
 from typing import NamedTuple
 
@@ -73,20 +74,35 @@ class Account:
         self.state = state
         self.leads = leads
 
-    def take(self, change: Change) -> list[Output]:
-        """Apply what happened to one lead; a lead's changes come in their order, those of several leads in any."""
+    def take(self, changes: Sequence[Change]) -> list[Output]:
+        """Apply what happened to leads: of changes that come together all moves in order of time, each lead's as they stand."""
+        steps: list[tuple[int, Change, Move | None]] = []
+        reached: dict[str, int] = {}
+        for change in changes:
+            lead = change.lead
+            for move in change.moves:
+                reached[lead] = max(move.as_of, reached.get(lead, NEVER))
+                steps.append((reached[lead], change, move))
+            if change.gone != STAYED:
+                reached[lead] = max(change.until_ms, reached.get(lead, NEVER))
+                steps.append((reached[lead], change, None))
+        if len(reached) > 1:
+            steps.sort(key=_time)
         outputs: list[Output] = []
-        for move in change.moves:
-            outputs += self.pass_time(move.as_of)
-            self._note(change.lead, change.asked, move)
+        for time, change, step in steps:
+            outputs += self.pass_time(time)
+            if step is None:
+                self._let_go(change)
+                continue
+            self._note(change.lead, change.asked, step)
             for asked in change.asked:
-                outputs += self._look(asked, move.as_of)
-        if change.gone != STAYED:
-            outputs += self.pass_time(change.until_ms)
-            self.leads.pop(change.lead, None)
-            if change.gone == ERASED and not self.leads:
-                self.state = AccountState()  # nobody may be known by the account they were alone in
+                outputs += self._look(asked, step.as_of)
         return outputs
+
+    def _let_go(self, change: Change) -> None:
+        self.leads.pop(change.lead, None)
+        if change.gone == ERASED and not self.leads:
+            self.state = AccountState()  # nobody may be known by the account they were alone in
 
     def pass_time(self, until_ms: int) -> list[Output]:
         """What time alone does up to and at a moment: sums fall below `rearm`, cooldowns end."""
@@ -225,6 +241,10 @@ class Account:
 
 def _as_of(version: Version) -> int:
     return version.as_of
+
+
+def _time(step: tuple[int, Change, Move | None]) -> int:
+    return step[0]
 
 
 def _engaged(asked: Asked, scores: list[_Score]) -> list[_Score]:

@@ -61,10 +61,8 @@ class AccountsProcessor:
     def process(self, records: Sequence[Record], wall_ms: int | None) -> Effects:
         effects = Effects(note=_Note())
         changes = [(record, change) for record in records if (change := self._read(record, effects)) is not None]
-        outputs: list[dict[str, Any]] = []
         try:
-            for _, change in changes:
-                outputs += self._table.take(change)
+            outputs = self._table.take(change for _, change in changes)
         except Exception:
             # One change is more than the program can take, and its account may be half changed: all again, one by one.
             self._table.drop()
@@ -92,7 +90,7 @@ class AccountsProcessor:
         outputs: list[dict[str, Any]] = []
         for record, change in changes:
             try:
-                outputs += self._table.take(change)
+                outputs += self._table.take([change])
             except Exception as error:
                 self._table.drop()
                 self._reject(record, Reason.FAILED, f"{type(error).__name__} in an account; the change was not applied", effects)

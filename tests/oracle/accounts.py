@@ -56,11 +56,11 @@ class World:
         for account in self.lives:
             self.pass_time(account, entry.time)
         self.leads[entry.lead].append(entry)
-        account = account_of(self.leads[entry.lead], entry.time)
-        if account is not None:
-            life = self.lives.setdefault(account, Life())
+        own = account_of(self.leads[entry.lead], entry.time)
+        if own is not None:
+            life = self.lives.setdefault(own, Life())
             life.looked = max(life.looked, entry.time)
-            self.look(account, entry.time)
+            self.look(own, entry.time)
 
     def pass_time(self, account: str, until: int) -> None:
         """Every minute up to a moment at which something happens, that moment included."""
