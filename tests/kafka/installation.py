@@ -290,7 +290,8 @@ class Installation:
     async def until_done(self) -> None:
         """Wait until everything written so far is scored: all stages have committed the ends of what they read."""
         identify = ("identify", (self.topics.visitor_events,))  # twice: it writes to its own input, too
-        for stage, topics in (("ingest", self.topics.inputs), identify, identify, ("score", (self.topics.lead_events,))):
+        last = ("score", (self.topics.lead_events,)), ("accounts", (self.topics.account_leads,))
+        for stage, topics in (("ingest", self.topics.inputs), identify, identify, *last):
             group = f"{self.name}-{stage}"
             done = partial(self._is_read, group, topics)
             await eventually(done, f"stage {stage} does not come to the end", lambda: self._logs())
