@@ -13,10 +13,12 @@ from mqlstream.core.event import Event
 from mqlstream.core.lead import Lead
 from mqlstream.core.outcome import Outcome
 from mqlstream.core.outputs import Output
+from mqlstream.core.packing import unpack
 from mqlstream.core.plan import HandoffShape, Program
 from mqlstream.core.scoring import explain, grade_of, score_of
 from mqlstream.core.step import step
 from mqlstream.core.table import LeadTable
+from mqlstream.core.takeover import Change, TakeOver
 from mqlstream.core.timeline import life
 from mqlstream.core.timers import fire
 from mqlstream.core.told import Telling
@@ -26,6 +28,7 @@ from mqlstream.definition.model import Definition
 from mqlstream.errors import UsageError
 from mqlstream.ingest.canonical import canonical
 from mqlstream.ingest.results import DEFAULT_OPTIONS, Anonymous, Ignored, IngestOptions, Rejected
+from mqlstream.program import superseded
 
 _BATCH = 10_000  # events between two packings of the table
 
@@ -81,6 +84,15 @@ class Replay:
             self._table.schedule(lead)
         return outputs + self._accounts.advance(clock_ms)
 
+    def switch(self, definition: Definition, at_ms: int, handoff: str = "none") -> list[Output]:
+        """Another version of a definition takes over at this place, as when it is pushed at that time (epoch milliseconds) in production.
+
+        ``handoff`` says who is handed off by that alone: one of `mqlstream.core.takeover.HANDOFF`. Returns what it set off.
+        """
+        outputs = take_over(self._table, definition, Change(definition.id, at_ms, handoff))
+        self.program = self._table.program
+        return outputs
+
     def count(self, kind: str, outcome: Outcome) -> None:
         self.outcomes[kind, str(outcome)] += 1
 
@@ -96,6 +108,25 @@ class Replay:
                 lead = self._table.open(lead_id)
             if lead is not None and lead.state.seq:
                 yield from lead_objects(self.program, lead, max(at, lead.state.as_of), whole=only is not None)
+
+
+def take_over(table: LeadTable, definition: Definition, change: Change) -> list[Output]:
+    """Bring all leads of a table to another version of a definition, at once; returns what that set off, in order for each lead."""
+    program, outputs = superseded(table.program, definition), list[Output]()
+    step = TakeOver(table.program, program, change)
+
+    def renew(lead_id: str, record: bytes) -> bytes:
+        lead, made = step.lead(lead_id, unpack(record))
+        lead.state.layout = table.layout
+        outputs.extend(made)
+        return table.pack(lead)
+
+    table.packed_changes()
+    table.renew_with(renew, table.switch(program))
+    for lead_id in table.stale():
+        table.renew(lead_id)
+    table.renew_with(None)
+    return outputs
 
 
 def lead_objects(program: Program, lead: Lead, as_of: int, *, whole: bool = False) -> Iterator[dict[str, Any]]:
@@ -173,4 +204,4 @@ def score_events(
     return _replayed(definition_texts, events, None, options)[1]
 
 
-__all__ = ["Replay", "compile_texts", "lead_objects", "order_key", "outcome_of", "score_events", "score_leads"]
+__all__ = ["Replay", "compile_texts", "lead_objects", "order_key", "outcome_of", "score_events", "score_leads", "take_over"]

@@ -23,6 +23,8 @@ from mqlstream.core.packing import unpack
 from mqlstream.core.plan import Program
 from mqlstream.core.step import step
 from mqlstream.core.table import LeadTable
+from mqlstream.core.takeover import Change
+from mqlstream.definition import parse_text
 from mqlstream.handoff.contract import BECAME_MQL, parse
 from mqlstream.ingest.canonical import canonical
 from mqlstream.ingest.results import Rejected
@@ -36,6 +38,7 @@ _ENGINE_KEY = b"\x00"  # first byte of the changelog's records that are no leads
 
 _END = 2**62  # after any event
 
+Item = Event | wire.Frontier | wire.Activation
 Place = tuple[str, int, int]  # topic, partition, offset
 
 
@@ -43,7 +46,7 @@ Place = tuple[str, int, int]  # topic, partition, offset
 class Written:
     """What an installation wrote: the partitions of lead-events; the last state of each lead; handoffs by id."""
 
-    log: list[list[Event | wire.Frontier]]
+    log: list[list[Item]]
     states: Mapping[str, LeadState]
     handoffs: Mapping[str, Json]
 
@@ -69,7 +72,7 @@ def texts(paths: Sequence[Path]) -> list[str]:
 def written(installation: Installation) -> Written:
     """Read everything back, read-committed. No handoff may be there twice."""
     topics = installation.topics
-    log: list[list[Event | wire.Frontier]] = [[] for _ in range(PARTITIONS)]
+    log: list[list[Item]] = [[] for _ in range(PARTITIONS)]
     for record in installation.read(topics.lead_events):
         log[record.partition].append(wire.heard(record.key, record.value) or wire.decode(record.value or b""))
     handoffs: dict[str, Json] = {}
@@ -89,15 +92,15 @@ async def until_reviewed(installation: Installation) -> None:
 def states(installation: Installation) -> dict[str, LeadState]:
     """The last state of each lead in the changelog."""
     last: dict[str, bytes] = {}
-    layouts = set()
+    layouts: dict[bytes, bytes | None] = {}
     for record in installation.read(installation.topics.lead_state):
         assert record.key is not None
         if record.key.startswith(LAYOUT_KEY):
-            layouts.add(record.value)
+            layouts[record.key] = record.value
         elif not record.key.startswith(_ENGINE_KEY):
             assert record.value is not None
             last[record.key.decode()] = record.value
-    assert len(layouts) == 1, "one definition file, one layout of the ledgers"
+    assert len({kept for kept in layouts.values() if kept is not None}) == 1, "one definition in force, one layout of the ledgers"
     return {lead: unpack(packed) for lead, packed in last.items()}
 
 
@@ -154,7 +157,7 @@ class Story:
     opened: dict[tuple[str, str], int] = field(default_factory=dict)  # definition, lead
     at_once: set[tuple[str, str]] = field(default_factory=set)
 
-    def read(self, partition: Iterable[Event | wire.Frontier]) -> None:
+    def read(self, partition: Iterable[Item]) -> None:
         """Go through one partition."""
         table = LeadTable(self.program)
         table.settle_layout()
@@ -165,13 +168,20 @@ class Story:
                 lead = table.open(each.lead)
                 self.arrivals[lead.id].append(each)
                 at_once = watermark.before_ms is None
-                self._keep(step(self.program, lead, each, watermark.before_ms).outputs, lead.id, at_once)
+                self._keep(step(table.program, lead, each, watermark.before_ms).outputs, lead.id, at_once)
                 waiting.add(lead.id)
+                continue
+            if isinstance(each, wire.Activation):
+                definition, _ = parse_text(each.text, each.id)
+                assert definition is not None
+                change = Change(each.id, each.time, each.handoff, watermark.before_ms)
+                for output in offline.take_over(table, definition, change):
+                    self._keep([output], output["lead_id"], False)
                 continue
             watermark.hear(each)
             for lead_id in waiting:
                 lead = table.open(lead_id)
-                self._keep(catch_up(self.program, lead, _END if watermark.before_ms is None else watermark.before_ms), lead_id, False)
+                self._keep(catch_up(table.program, lead, _END if watermark.before_ms is None else watermark.before_ms), lead_id, False)
             waiting = {lead_id for lead_id in waiting if table.open(lead_id).state.unreviewed != NEVER}
         self.states.update({lead_id: unpack(packed) for lead_id, packed in table.packed_changes() if packed is not None})
 
@@ -185,7 +195,7 @@ class Story:
                     self.at_once.add(handoff)
 
 
-def story_of(log: Iterable[Iterable[Event | wire.Frontier]], program: Program) -> Story:
+def story_of(log: Iterable[Iterable[Item]], program: Program) -> Story:
     """Apply each event once."""
     story = Story(program)
     for partition in log:
