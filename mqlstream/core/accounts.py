@@ -123,8 +123,10 @@ class Account:
 
     def _note(self, lead: str, asked: tuple[Asked, ...], move: Move) -> None:
         versions = self.leads.setdefault(lead, [])
+        if versions and versions[-1].as_of > move.as_of:
+            return  # given back by hand after a failure: the lead has gone on
         outlooks = {each.definition: outlook for each, outlook in zip(asked, move.outlooks, strict=True)}
-        if versions and versions[-1].as_of >= move.as_of:
+        if versions and versions[-1].as_of == move.as_of:
             versions.pop()
         elif versions:
             last = versions[-1]

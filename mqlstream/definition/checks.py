@@ -30,6 +30,9 @@ def check(root: Obj, report: Report) -> None:
     qualify = root.get("qualify")
     if qualify is not None:
         _check_qualify(qualify, report)
+    accounts = root.get("accounts")
+    if accounts is not None:
+        _check_rearm(accounts, "sum", "an account", report)
 
 
 def entries(root: Obj, section: str) -> list[Obj]:
@@ -104,9 +107,13 @@ def _check_qualify(qualify: Obj, report: Report) -> None:
         if rule in seen:
             report.warn(qualify.at("fast_track"), "no-effect", f"fast_track names {rule} twice")
         seen.add(rule)
-    rearm, threshold = qualify.get("rearm"), qualify.get("threshold")
-    if rearm is None or threshold is None or "below" not in rearm.values or "total" not in threshold.values:
+    _check_rearm(qualify, "total", "a lead", report)
+
+
+def _check_rearm(holder: Obj, score: str, who: str, report: Report) -> None:
+    rearm, threshold = holder.get("rearm"), holder.get("threshold")
+    if rearm is None or threshold is None or "below" not in rearm.values or score not in threshold.values:
         return
-    if rearm.get("below") > threshold.get("total"):
-        message = f"below: got {show(rearm.get('below'))}, which is above the threshold {show(threshold.get('total'))}"
-        report.warn(rearm.value_at("below"), "rearm-above-threshold", message, "a lead would cool down as soon as it qualifies")
+    if rearm.get("below") > threshold.get(score):
+        message = f"below: got {show(rearm.get('below'))}, which is above the threshold {show(threshold.get(score))}"
+        report.warn(rearm.value_at("below"), "rearm-above-threshold", message, f"{who} would cool down as soon as it qualifies")

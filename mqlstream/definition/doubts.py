@@ -39,6 +39,7 @@ class Doubts:
         self._caps()
         self._unused(lists)
         self._qualify()
+        self._accounts()
 
     def _entries(self, section: str) -> list[Obj]:
         found: list[Obj] = self.root.get(section, [])
@@ -165,6 +166,8 @@ class Doubts:
     def _qualify(self) -> None:
         qualify, place = self.definition.qualify, self.root.get("qualify")
         if place is None:
+            if self.definition.accounts is not None:
+                return
             self.report.warn(
                 self.root.node,
                 "never-qualifies",
@@ -185,6 +188,22 @@ class Doubts:
         if reach.holds_of_blank_lead(qualify.when, reach.of_blank_lead(self.definition), self.definition.grades):
             message = "a lead that did nothing and of whom nothing is known qualifies at once"
             self.report.warn(place.at("when" if threshold is None else "threshold"), "everyone-qualifies", message)
+
+    def _accounts(self) -> None:
+        accounts, place = self.definition.accounts, self.root.get("accounts")
+        if accounts is None:
+            return
+        most = reach.highest(self.definition, self.budget)
+        for holder, key, score, wanted in (
+            ("people", "engagement", "engagement", accounts.people_engagement),
+            ("threshold", "best", "total", accounts.threshold_best),
+        ):
+            if wanted is not None and most[score] < wanted:
+                message = f"{key}: no lead can reach {wanted:g}, the most is {most[score]:g}"
+                self.report.warn(place.get(holder).value_at(key), "unreachable", message)
+        if accounts.threshold_sum is not None and most["total"] <= 0 < accounts.threshold_sum:
+            message = f"sum: no leads can reach {accounts.threshold_sum:g}, none has more than {most['total']:g}"
+            self.report.warn(place.get("threshold").value_at("sum"), "unreachable", message)
 
 
 def _tier_implies(tier: model.Tier, earlier: model.Tier) -> bool:

@@ -32,6 +32,7 @@ def test_the_examples_are_found() -> None:
     assert {path.stem for path in FILES} == {
         "account-engagement-defaults",
         "b2b-default",
+        "buying-committee",
         "eloqua-matrix",
         "gitlab-handbook",
         "hubspot-like",
