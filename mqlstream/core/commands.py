@@ -107,18 +107,19 @@ def _correct(program: Program, lead: Lead, event: Event) -> tuple[list[Output], 
             lead.ledger.packer.forget()
     if what == RETRACT and source in state.sources:
         number = state.sources.index(source)
+        since = min([fact.time for fact in state.facts if (fact.source, fact.id) == (number, event_id)], default=since)
         state.facts = [fact for fact in state.facts if (fact.source, fact.id) != (number, event_id)]
         lead.forget_view()
     return _look_again(program, lead, since, "event retracted" if what == RETRACT else "machine activity"), ()
 
 
-def _look_again(program: Program, lead: Lead, since_ms: int, reason: str) -> list[Output]:
-    """The lead's events have changed from a time on: what has lost its ground goes, what has found one comes."""
+def _look_again(program: Program, lead: Lead, since_ms: int, reason: str | None) -> list[Output]:
+    """The lead's events have changed from a time on: what has found its ground comes; what has lost it goes, given a ``reason``."""
     outputs: list[Output] = []
     for index, plan in enumerate(program.plans):
         if not plan.live:
             continue
-        withdrawn = withdraw_if_groundless(plan, lead, reason)
+        withdrawn = withdraw_if_groundless(plan, lead, reason) if reason is not None else []
         outputs += withdrawn
         if not withdrawn:
             tally = lead.tallies[index] = Tally.over(plan, lead, lead.state.as_of)
@@ -141,7 +142,7 @@ def _switch(program: Program, lead: Lead, event: Event) -> tuple[list[Output], S
     switch = (event.time, event.source, event.id, event.body["do"] == "freeze")
     if commands.switch is None or switch > commands.switch:
         commands.switch = switch
-    return ([] if commands.frozen else _look_again(program, lead, lead.state.as_of, "")), ()
+    return ([] if commands.frozen else _look_again(program, lead, lead.state.as_of, None)), ()
 
 
 def _erase(program: Program, lead: Lead, event: Event) -> Done:
