@@ -27,6 +27,7 @@ COMMANDS = {
     "adapters": "Show which sources can be read, and what their payloads become.",
     "dlq": "Look at the records that could not be used, and give them back to their topics.",
     "topics": "Compare the declared topics with the cluster's, and create them.",
+    "definitions": "Publish definitions to a running installation, list and compare them.",
     "subscribe": "Receive handoffs: print them, or pass each to a program or a webhook.",
     "lead": "Show a lead, explain its score, correct, merge and erase it.",
     "feedback": "Tell what sales made of a lead.",

@@ -67,10 +67,11 @@ def _from_file(reader: Reader, node: Entries, name: str) -> list[Plain] | None:
     if reader.directory is None:
         reader.report.error(value, "bad-value", f"file: got {show(file)}, but this definition has no folder", "write the list inline")
         return None
-    return _lines(reader.report, value, reader.directory / file, file)
+    return members_of_file(reader.report, value, reader.directory / file, file)
 
 
-def _lines(report: Report, at: Placed, path: Path, file: str) -> list[Plain] | None:
+def members_of_file(report: Report, at: Placed, path: Path, file: str) -> list[Plain] | None:
+    """The members in a file beside the definition; None when it cannot be used, which is then reported."""
     try:
         if not path.is_file():
             report.error(at, "file", f"file: there is no file {show(file)} beside the definition")
