@@ -27,6 +27,7 @@ from mqlstream.definition.compile import compile_program
 from mqlstream.definition.model import Definition
 from mqlstream.errors import UsageError
 from mqlstream.ingest.canonical import canonical
+from mqlstream.ingest.machines import Rules, Watched, look
 from mqlstream.ingest.results import DEFAULT_OPTIONS, Anonymous, Ignored, IngestOptions, Rejected
 from mqlstream.program import superseded
 
@@ -36,11 +37,14 @@ _BATCH = 10_000  # events between two packings of the table
 class Replay:
     """A table of leads to which events are applied one after the other.
 
+    ``machines``: what gives a mail scanner's clicks away; None: nothing does.
     ``latest`` is the time of the newest accepted event, in epoch milliseconds; -1 before the first.
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, machines: Rules | None = None) -> None:
         self.program = program
+        self._machines = machines
+        self._watched: dict[str, Watched] = {}
         self.outcomes: Counter[tuple[str, str]] = Counter()  # (kind, outcome)
         self.latest = -1
         self._table = LeadTable(program)
@@ -53,6 +57,9 @@ class Replay:
     def apply(self, event: Event) -> list[Output]:
         """Apply one event; returns what it set off, in order, after what timers did before it."""
         outputs = self.advance(event.time)
+        verdicts: Sequence[Event] = ()
+        if self._machines is not None and event.kind == "email_click":
+            event, verdicts = look(self._watched.setdefault(event.lead, Watched()), event, self._machines)
         lead = self._table.open(event.lead)
         self._ids[event.lead] = None
         due = lead.state.due
@@ -72,7 +79,7 @@ class Replay:
         if telling is not None:
             telling.after(lead, result.outcome)
             outputs += self._accounts.take(telling.take(self._table.peek))
-        for forward in result.forwards:
+        for forward in (*result.forwards, *verdicts):
             outputs += self.apply(forward)
         return outputs
 

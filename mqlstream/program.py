@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from mqlstream.config import Settings
 from mqlstream.core.email_kinds import SHIPPED
@@ -12,6 +13,7 @@ from mqlstream.definition.model import Definition
 from mqlstream.errors import UsageError
 from mqlstream.ingest.adapters.base import Source
 from mqlstream.ingest.adapters.registry import source_of
+from mqlstream.ingest.machines import Rules, rules_of
 from mqlstream.ingest.results import IngestOptions
 from mqlstream.topics import Topics
 
@@ -34,7 +36,21 @@ def superseded(program: Program, definition: Definition) -> Program:
 
 def ingest_options(settings: Settings) -> IngestOptions:
     """How ingest reads records under these settings. Raises `UsageError` for a source that is not as its adapter wants it."""
-    return IngestOptions(settings.ingest.form_attributes, sources_of(settings))
+    return IngestOptions(settings.ingest.form_attributes, sources_of(settings), settings.machines.crawlers)
+
+
+def machine_rules(settings: Settings) -> Rules:
+    """What gives a mail scanner away under these settings. Raises `UsageError` for timings of a source that are none."""
+    told = settings.machines
+    common = Rules(told.burst_ms, told.after_delivery_ms, told.honeypots)
+    own = {}
+    for source, text in sorted(told.sources.items()):
+        try:
+            own[source] = rules_of(text, common)
+        except ValueError as error:
+            where = settings.origins.get("machines.sources", "machines.sources")
+            raise UsageError(f"{where}: machines.sources.{source}: {error}") from None
+    return replace(common, sources=own)
 
 
 def sources_of(settings: Settings) -> dict[str, Source]:

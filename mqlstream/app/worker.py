@@ -32,7 +32,7 @@ from mqlstream.engine.status import Options
 from mqlstream.errors import UsageError
 from mqlstream.handoff.contract import TYPES
 from mqlstream.ingest.visitors import Limits
-from mqlstream.program import ingest_options, program_of
+from mqlstream.program import ingest_options, machine_rules, program_of
 from mqlstream.stages.accounts import AccountsStage
 from mqlstream.stages.identify import IdentifyStage
 from mqlstream.stages.ingest import IngestStage
@@ -194,7 +194,8 @@ def _stages(settings: Settings, roles: Sequence[str]) -> list[Stage]:
         stages.append(IdentifyStage(topics, settings.partitions, Limits(settings.ingest.waiting_events, settings.ingest.waiting_days)))
     if "score" in roles:
         definitions = load_definitions(settings.definitions)
-        options = ScoreOptions(settings.publish_scores, settings.handoff.structured, f"/{settings.app_id}", settings.partitions)
+        publish, structured, machines = settings.publish_scores, settings.handoff.structured, machine_rules(settings)
+        options = ScoreOptions(publish, structured, f"/{settings.app_id}", settings.partitions, machines)
         stages.append(ScoreStage(topics, program_of(definitions, settings), options))
         stages.append(AccountsStage(topics, options.source, structured=options.structured))
     return stages

@@ -26,7 +26,7 @@ from mqlstream.ingest.fields import Refused, text_ms
 from mqlstream.ingest.identity import normalise_email
 from mqlstream.ingest.results import IngestOptions, Rejected
 from mqlstream.offline import Replay, order_key, outcome_of
-from mqlstream.program import ingest_options, program_of
+from mqlstream.program import ingest_options, machine_rules, program_of
 
 _LONG = 5_000_000  # bytes of input from which on a progress bar is worth its place
 _PATH = click.Path(path_type=Path)
@@ -73,7 +73,7 @@ def command(
     settings = load_settings(config_file, {})
     options = ingest_options(settings)
     program = program_of(_distinct([load(path, warn=lambda finding: click.echo(str(finding), err=True)) for path in definitions]), settings)
-    replay = Replay(program)
+    replay = Replay(program, machine_rules(settings))
     _check_there(files)
     with ExitStack() as stack:
         # Sorted input is gone through twice: read, then applied.

@@ -8,6 +8,6 @@ A leaf: it imports nothing of the project but the errors.
 
 from mqlstream.config.kafka import kafka_kwargs
 from mqlstream.config.load import load
-from mqlstream.config.settings import HandoffSettings, IngestSettings, KafkaSettings, Settings
+from mqlstream.config.settings import HandoffSettings, IngestSettings, KafkaSettings, MachineSettings, Settings
 
-__all__ = ["HandoffSettings", "IngestSettings", "KafkaSettings", "Settings", "kafka_kwargs", "load"]
+__all__ = ["HandoffSettings", "IngestSettings", "KafkaSettings", "MachineSettings", "Settings", "kafka_kwargs", "load"]

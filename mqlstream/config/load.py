@@ -13,13 +13,13 @@ from typing import Any
 import yaml
 
 from mqlstream.config.fields import BY_NAME, FIELDS, PREFIX, SECTIONS, Field
-from mqlstream.config.settings import HandoffSettings, IngestSettings, KafkaSettings, Settings
+from mqlstream.config.settings import HandoffSettings, IngestSettings, KafkaSettings, MachineSettings, Settings
 from mqlstream.config.values import from_text, from_yaml, secrets_in, shown, text_of
 from mqlstream.errors import UsageError
 
 _VARIABLES = {field.variable: field for field in FIELDS}
 _SECRETS = {field.name for field in FIELDS if field.secret}
-_GROUPS = {"ingest": IngestSettings, "handoff": HandoffSettings}
+_GROUPS = {"ingest": IngestSettings, "machines": MachineSettings, "handoff": HandoffSettings}
 _KAFKA = frozenset(KafkaSettings.__dataclass_fields__)
 # Kubernetes puts such variables into every container that shares a namespace with a service named mqlstream or mqlstream-*.
 _SERVICE_LINK = re.compile(

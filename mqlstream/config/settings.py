@@ -49,6 +49,17 @@ class IngestSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class MachineSettings:
+    """What gives a machine away. ``sources``: source -> its timings as words; what they may say is not checked here."""
+
+    crawlers: bool = True
+    burst_ms: int = 2_000
+    after_delivery_ms: int = 5_000
+    honeypots: tuple[str, ...] = ()
+    sources: Mapping[str, str] = field(default_factory=_nothing)
+
+
+@dataclass(frozen=True, slots=True)
 class HandoffSettings:
     """What a handoff carries, and how: ``structured`` puts all of the CloudEvent into the value."""
 
@@ -79,6 +90,7 @@ class Settings:
     http_token: str | None = field(default=None, repr=False)
     sources: Mapping[str, Mapping[str, Any]] = field(default_factory=_nothing)
     ingest: IngestSettings = IngestSettings()
+    machines: MachineSettings = MachineSettings()
     handoff: HandoffSettings = HandoffSettings()
     origins: Mapping[str, str] = field(default_factory=_nothing, compare=False, repr=False)
 

@@ -9,6 +9,7 @@ What the contract leaves open is decided like this:
   ``anonymous_id``), and refused as `bad_field` otherwise. A value that is not text is always refused.
 - ``lead_id`` is taken letter by letter. Feedback and commands need it or an email: without, they are refused.
 - Form fields that were left empty (null or an empty text) map to no attribute; a null in a profile clears one.
+- A visit, a click or an activity that does not say whether a machine made it is a machine's when its user agent is a crawler's.
 - A record timestamp outside the years 2000 to 2100 is none, and clamps nothing.
 """
 
@@ -45,6 +46,7 @@ from mqlstream.ingest.fields import (
     time_ms,
 )
 from mqlstream.ingest.identity import normalise_email, visitors_of
+from mqlstream.ingest.machines import is_crawler
 from mqlstream.ingest.results import DEFAULT_OPTIONS, UNKNOWN_KIND, Anonymous, Ignored, IngestOptions, Rejected
 
 MAX_BYTES = 1_000_000  # of a record's value
@@ -55,6 +57,8 @@ AHEAD_MS = 300_000  # a time further ahead of its record's timestamp than this i
 DEFAULT_SOURCE = "default"
 
 _KINDS = frozenset(KINDS)
+_BROWSING = frozenset({"web_visit", "email_click", "activity"})  # where a user agent tells a machine: no form is ever held back
+_AGENT = 512  # characters of a user agent that are looked at
 _SMALL = 16_384  # bytes: in a smaller record no field can pass the limits on texts and attributes
 _MAY_GROW_TOO_LARGE = MAX_EVENT_BYTES // 16  # bytes: a record below can't pass MAX_EVENT_BYTES when it is written again
 _DICT_OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_SUBCLASS
@@ -150,6 +154,8 @@ def _read(
     machine = take("machine", None)
     if machine is not None and machine is not True and machine is not False:
         raise bad_field("machine", machine, "true or false")
+    if machine is None and kind in _BROWSING and options.crawlers and type(agent := fields.get("user_agent")) is str:
+        machine = is_crawler(agent[:_AGENT])
     lead, email = _who(fields)
     types = TYPES[kind]
     for name, value in fields.items():

@@ -63,11 +63,12 @@ class IngestOptions:
     """``form_attributes`` maps the name of a form's field to the lead attribute it fills; there is no default map.
 
     ``sources`` maps a topic to the adapter that reads its records (`mqlstream.ingest.adapters.base.Source`); records of
-    any other topic are canonical.
+    any other topic are canonical. ``crawlers``: events with a crawler's user agent are a machine's.
     """
 
     form_attributes: Mapping[str, str] = field(default_factory=dict)
     sources: Mapping[str, Source] = field(default_factory=dict)
+    crawlers: bool = True
 
 
 DEFAULT_OPTIONS = IngestOptions()

@@ -64,8 +64,9 @@ class IngestStage:
         # Workers that read records differently would make different events of the same record.
         agreed: list[object] = [dict(options.form_attributes)]
         agreed += [{topic: source.digest for topic, source in options.sources.items()}] if options.sources else []
+        agreed += [] if options.crawlers else ["crawlers count"]
         text = json.dumps(agreed, sort_keys=True)
-        self.digest = hashlib.sha256(text.encode()).hexdigest()[:16] if options.form_attributes or options.sources else ""
+        self.digest = hashlib.sha256(text.encode()).hexdigest()[:16] if agreed != [{}] else ""
 
     def processor(self, task: int) -> IngestProcessor:
         return IngestProcessor(self, task)

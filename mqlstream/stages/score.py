@@ -23,9 +23,12 @@ from mqlstream.core.tally import Tally
 from mqlstream.core.timers import fire
 from mqlstream.engine.interfaces import Effects, Output, Record
 from mqlstream.handoff import cloudevents
+from mqlstream.ingest.machines import DEFAULT_RULES, Rules
 from mqlstream.stages.account_leads import AccountLeads
 from mqlstream.stages.activation import LAYOUT_KEY, Definitions, InForce, Programs
 from mqlstream.stages.catching_up import CatchingUp
+from mqlstream.stages.clicks import CHANGELOG_KEY as CLICKS_KEY
+from mqlstream.stages.clicks import WATCHED_KINDS, Clicks
 from mqlstream.stages.dead_letter import dead_letter
 from mqlstream.stages.identify import forgotten
 from mqlstream.stages.lookup import Question, answer
@@ -46,6 +49,7 @@ class ScoreOptions:
     structured: bool = False
     source: str = "/mqlstream"
     partitions: int = 12
+    machines: Rules = DEFAULT_RULES
 
 
 class ScoreStage:
@@ -61,7 +65,7 @@ class ScoreStage:
         self.options = options or ScoreOptions()
         self.inputs: Sequence[str] = (topics.lead_events,)
         self.changelog = topics.lead_state
-        self.digest = _digest(program)
+        self.digest = _digest(program, self.options.machines)
         self.programs = Programs(program)
         self.in_force = InForce.of(program)
         metrics.RESCORING.set_function(self.in_force.remaining)
@@ -70,11 +74,12 @@ class ScoreStage:
         return ScoreProcessor(self)
 
 
-def _digest(program: Program) -> str:
-    """What workers must agree on to give the same scores: the definitions, and the lists that tell kinds of addresses."""
+def _digest(program: Program, machines: Rules) -> str:
+    """What workers must agree on to give the same scores: the definitions, the lists of kinds of addresses, and what is a machine."""
     lists = program.email_lists
-    agreed = [[plan.id, plan.version, plan.digest] for plan in program.plans]
+    agreed: list[Any] = [[plan.id, plan.version, plan.digest] for plan in program.plans]
     agreed.append([sorted(lists.disposable), sorted(lists.role), sorted(lists.free)])
+    agreed.append(repr(machines))
     return sha256(orjson.dumps(agreed)).hexdigest()[:32]
 
 
@@ -104,6 +109,7 @@ class ScoreProcessor:
         self._catching_up = CatchingUp(self._table)
         self._definitions = Definitions(stage.programs, self._table, self._catching_up.load)
         self._account_leads = AccountLeads(self._table, stage.topics.account_leads, stage.options.partitions)
+        self._clicks = Clicks(stage.options.machines, stage.topics.lead_events, stage.options.partitions)
         self._settled = False
         self._clock_ms = 0  # the highest record timestamp read, wall time once caught up
 
@@ -111,6 +117,8 @@ class ScoreProcessor:
         if key.startswith(b"\x00"):
             if key == FRONTIERS_KEY:
                 self._catching_up.restore(value)
+            elif key.startswith(CLICKS_KEY):
+                self._clicks.restore(key, value)
             else:
                 self._definitions.restore(key, value)
             return
@@ -125,6 +133,7 @@ class ScoreProcessor:
         while records:
             records = self._apply(records, effects)
         effects.changelog += self._catching_up.changes()
+        effects.changelog += self._clicks.changes(max(self._clock_ms, wall_ms or 0))
         if wall_ms is not None:
             self._catching_up.wait(wall_ms)
         self._make_up(effects)
@@ -247,6 +256,8 @@ class ScoreProcessor:
                     self._reject(record, Reason.BAD_RECORD, "an event of another lead than its key names", effects)
                     continue
                 lead = self._table.open(event.lead)
+            if event.kind in WATCHED_KINDS:
+                event = self._clicks.look(event, record, effects)
             state = lead.state
             due = state.due
             if waits:
@@ -277,6 +288,7 @@ class ScoreProcessor:
         lead_id = (run[0].key or b"").decode(errors="replace")
         safe: bytes | None = None
         self._account_leads.forget(lead_id)
+        self._clicks.reopen(lead_id)
         for record in run:
             self._table.reopen(lead_id, safe)
             error = self._attempt([record], effects)

@@ -1,0 +1,181 @@
+"""What machines do: crawlers by their user agents, mail scanners by the way they click. Pure.
+
+A mail gateway opens a message's links before its reader does: several at once, or within seconds of the delivery, or one that no
+person can see. `judge` looks at the clicks of one lead, a bounded number of the newest, in whatever order they arrive: what a
+later click or a late delivery says of earlier clicks is told as well. Only clicks are judged; a form is never held back.
+
+That nobody looks at a page after a click says little (visits can be lost, or belong to a visitor nobody knows), and it cannot be
+known at the click: it is no reason here.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import insort
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from hashlib import sha256
+from typing import NamedTuple
+from zlib import crc32
+
+import msgspec
+
+from mqlstream.core.event import DAY_MS, Event
+
+CLICKS_MAX = 64  # of a lead: those of its newest messages
+DELIVERIES_MAX = 32
+KEPT_MS = DAY_MS  # how late the second half of a pattern may come
+BEFORE_DELIVERY_MS = 60_000  # a gateway scans before it tells the sender that it took the message
+TRAPPED_MS = 60_000  # around a click on a link that nobody sees
+
+BY = "mqlstream"  # source of the verdicts, and who gives them
+
+_TOKENS = """
+(?<!cu)bot crawl spider slurp scrap archiver fetch(?:er)?\\b headless phantomjs selenium puppeteer playwright lighthouse
+pingdom uptime monitor(?:ing)?\\b preview facebookexternalhit embedly linkcheck link.?expand validator scanner \\bscan\\b
+imageproxy barracuda mimecast proofpoint safelinks messagelabs symantec trendmicro fireeye fortinet forcepoint sophos ironport
+zscaler paloalto cloudmark avanan darktrace
+^curl/ ^wget/ python- aiohttp httpx/ scrapy go-http-client ^java/ apache-httpclient okhttp libwww ^ruby axios/ node-fetch ^got\\b guzzle
+"""
+_crawls = re.compile("|".join(_TOKENS.split())).search
+
+
+@lru_cache(maxsize=16_384)
+def is_crawler(user_agent: str) -> bool:
+    """Whether a user agent is that of a program: a crawler, a preview, a monitor, a mail gateway, a library."""
+    return _crawls(user_agent.lower()) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What gives a scanner away. 0 turns a rule off; ``honeypots`` are texts within the urls of links that nobody sees.
+
+    ``sources``: the rules of a source where they are others.
+    """
+
+    burst_ms: int = 2_000
+    after_delivery_ms: int = 5_000
+    honeypots: tuple[str, ...] = ()
+    sources: Mapping[str, Rules] = field(default_factory=dict)
+
+    def of(self, source: str) -> Rules:
+        return self.sources.get(source, self)
+
+
+DEFAULT_RULES = Rules()
+_TIMINGS = ("burst_ms", "after_delivery_ms")
+
+
+def rules_of(text: str, others: Rules) -> Rules:
+    """The rules of one source, from words such as ``burst_ms:500 after_delivery_ms:0``; the rest is as in ``others``.
+
+    Raises ValueError with what was got and expected.
+    """
+    changed = {name: getattr(others, name) for name in _TIMINGS}
+    for word in text.split():
+        name, _, number = word.partition(":")
+        if name not in _TIMINGS or not number.isdecimal() or int(number) > DAY_MS:
+            raise ValueError(f"got {word!r}, expected {' or '.join(f'{name}:MILLISECONDS' for name in _TIMINGS)}")
+        changed[name] = int(number)
+    return replace(others, burst_ms=changed["burst_ms"], after_delivery_ms=changed["after_delivery_ms"])
+
+
+class Click(msgspec.Struct, array_like=True):
+    """One click; ``link`` is a checksum of its url, ``machine`` whether it is known to be a machine's."""
+
+    time: int
+    source: str
+    id: str
+    message: str
+    link: int
+    trap: bool
+    machine: bool
+
+
+class Watched(msgspec.Struct, array_like=True):
+    """What is remembered of one lead: its newest clicks in order, and when its newest messages were delivered."""
+
+    clicks: list[Click] = []
+    deliveries: list[tuple[int, str]] = []
+
+
+class Verdict(NamedTuple):
+    """A click is a machine's; ``reason`` is `burst`, `after_delivery` or `honeypot`."""
+
+    click: Click
+    reason: str
+
+
+def judge(watched: Watched, event: Event, rules: Rules) -> list[Verdict]:
+    """Take an email event of the lead; gives the clicks of which it is now known that a machine made them, each once.
+
+    The event's own click can be among them. An event that was judged before gives nothing new.
+    """
+    action, body = event.body.get("action"), event.body
+    message = body.get("message_id") or body.get("campaign") or ""
+    if action == "delivered" and body.get("message_id"):
+        if (event.time, message) in watched.deliveries:
+            return []
+        insort(watched.deliveries, (event.time, message))
+        del watched.deliveries[:-DELIVERIES_MAX]
+    elif action == "click":
+        if any((click.id, click.source) == (event.id, event.source) for click in watched.clicks):
+            return []
+        url = body.get("url") or ""
+        trap = any(text in url for text in rules.of(event.source).honeypots)
+        click = Click(event.time, event.source, event.id, message, crc32(url.encode()) if url else 0, trap, event.machine)
+        insort(watched.clicks, click, key=_order)
+        del watched.clicks[:-CLICKS_MAX]
+    else:
+        return []
+    _let_go(watched)
+    found = []
+    of_message = [click for click in watched.clicks if click.message == message]
+    for verdict in _verdicts(of_message, [time for time, delivered in watched.deliveries if delivered == message], rules):
+        if not verdict.click.machine:
+            verdict.click.machine = True
+            found.append(verdict)
+    return found
+
+
+def look(watched: Watched, event: Event, rules: Rules) -> tuple[Event, list[Event]]:
+    """`judge` an event: gives it as it is to be applied, marked if it is a machine's, and the commands that mark earlier ones."""
+    own = (event.id, event.source)
+    verdicts = [verdict for verdict in judge(watched, event, rules) if (verdict.click.id, verdict.click.source) != own]
+    if not event.machine and any(click.machine for click in watched.clicks if (click.id, click.source) == own):
+        event = msgspec.structs.replace(event, machine=True)  # also when it comes again
+    return event, [_command(verdict, event) for verdict in verdicts]
+
+
+def _command(verdict: Verdict, event: Event) -> Event:
+    click = verdict.click
+    body = {"do": "machine_verdict", "event_source": click.source, "event_id": click.id, "reason": verdict.reason, "by": BY}
+    digest = sha256(f"{click.source}\x1f{click.id}".encode()).hexdigest()[:32]
+    return Event(BY, f"machine {digest}", "command", event.time, event.lead, body)
+
+
+def _verdicts(clicks: Sequence[Click], deliveries: Sequence[int], rules: Rules) -> Iterator[Verdict]:
+    for click in clicks:
+        own = rules.of(click.source)
+        if click.trap or any(other.trap and abs(other.time - click.time) <= TRAPPED_MS for other in clicks):
+            yield Verdict(click, "honeypot")
+        elif own.burst_ms and any(_together(click, other, own.burst_ms) for other in clicks):
+            yield Verdict(click, "burst")
+        elif own.after_delivery_ms and any(-BEFORE_DELIVERY_MS <= click.time - time < own.after_delivery_ms for time in deliveries):
+            yield Verdict(click, "after_delivery")
+
+
+def _together(click: Click, other: Click, within_ms: int) -> bool:
+    """Whether two clicks are on different links, and so close to each other that one person hardly made both."""
+    return click.link != other.link and 0 not in (click.link, other.link) and abs(click.time - other.time) <= within_ms
+
+
+def _let_go(watched: Watched) -> None:
+    newest = max([click.time for click in watched.clicks[-1:]] + [time for time, _ in watched.deliveries[-1:]])
+    watched.clicks = [click for click in watched.clicks if click.time >= newest - KEPT_MS]
+    watched.deliveries = [each for each in watched.deliveries if each[0] >= newest - KEPT_MS]
+
+
+def _order(click: Click) -> tuple[int, str, str]:
+    return (click.time, click.source, click.id)
