@@ -66,11 +66,15 @@ class KafkaServer:
         """``host:port``"""
         return f"127.0.0.1:{self._port}"
 
+    @property
+    def data(self) -> Path:
+        """Where the partitions' segment files are."""
+        return self._folder / "data"
+
     def __enter__(self) -> KafkaServer:
         _fetch()
         properties = self._folder / "server.properties"
-        data = self._folder / "data"
-        properties.write_text(_PROPERTIES.format(port=self._port, controller=self._controller, data=data))
+        properties.write_text(_PROPERTIES.format(port=self._port, controller=self._controller, data=self.data))
         cluster = base64.urlsafe_b64encode(uuid4().bytes).decode().rstrip("=")
         subprocess.run([*_java("kafka.tools.StorageTool"), "format", "-t", cluster, "-c", str(properties)], check=True, capture_output=True)
         self._properties = properties
