@@ -23,7 +23,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from tests.bench import adapters, latency, topics, workload
+from tests.bench import adapters, core, latency, topics, workload
 from tests.kafka.broker import KafkaServer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,13 +31,15 @@ PEERS = Path(__file__).with_name("peers")
 CACHE = ROOT / ".cache" / "bench"
 _LONGEST_S = 600
 
-PARTS = ("adapters", "throughput", "latency")
+PARTS = ("core", "adapters", "throughput", "latency")
 
 Run = dict[str, Any]
 
 
 def main() -> None:
     options = _options()
+    if "core" in options.parts:
+        core.show()
     if "adapters" in options.parts:
         adapters.show()
     if not {"throughput", "latency"} & set(options.parts):
