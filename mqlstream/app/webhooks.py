@@ -13,6 +13,7 @@ from mqlstream.config import Settings
 from mqlstream.doors.producing import Writer
 from mqlstream.doors.signatures.registry import Verifier
 from mqlstream.doors.webhooks import HEADER_BYTES, webhooks_of
+from mqlstream.engine.kafka import KafkaBroker
 from mqlstream.errors import UsageError
 from mqlstream.ingest.canonical import MAX_BYTES
 from mqlstream.web.listening import Listener
@@ -38,14 +39,22 @@ class WebhookRole:
         application.router.add_routes(self._page.routes())
         application.router.add_routes(snippet_routes())
         application.on_response_prepare.append(_add_headers)
-        self._listener = Listener(bind, SETTING, application, drain_s=_DRAIN_S, decompress=False)
+        self._listener = Listener(bind, SETTING, application, public=True)
+        self.listening = asyncio.Event()
         self._stopping = asyncio.Event()
+
+    @property
+    def url(self) -> str:
+        """Where it listens; with a port of 0 the one it got, once it runs."""
+        return self._listener.url
 
     async def run(self) -> None:
         await self._listener.start()
-        log.info("webhooks: listening on %s", self._listener.url)
+        self.listening.set()
+        log.info("webhooks: listening on %s", self.url)
         try:
             await self._stopping.wait()
+            await self._drain()
         finally:
             await self._listener.stop()
             await self._page.close()
@@ -53,14 +62,29 @@ class WebhookRole:
     async def stop(self) -> None:
         self._stopping.set()
 
+    async def _drain(self) -> None:
+        await self._listener.refuse()
+        try:
+            async with asyncio.timeout(_DRAIN_S):
+                await self._page.idle.wait()
+        except TimeoutError:
+            pass  # nobody was told that these calls have arrived: they come again
+
 
 def webhook_role(settings: Settings, kafka: Mapping[str, Any], roles: Sequence[str]) -> list[WebhookRole]:
-    """The role where the settings want it, else nothing. Raises `UsageError` when they do not fit together."""
+    """The role where the settings want it, else nothing.
+
+    Raises `UsageError` when they do not fit together or a source's topic is missing, and `UnreachableError`.
+    """
     if settings.ingest.bind is None or "web" not in roles:
         return []
     doors = webhooks_of(settings)
     if not doors:
         raise UsageError(f"{SETTING} is set and no source takes webhooks, expected some under ingest.webhooks")
+    there = asyncio.run(KafkaBroker(kafka).partitions(doors))
+    missing = [topic for topic in doors if topic not in there]
+    if missing:  # every call would be answered with 503
+        raise UsageError(f"{SETTING}: no topic {missing[0]} on the broker, expected the topics of all sources with webhooks")
     return [WebhookRole(settings.ingest.bind, doors, kafka)]
 
 

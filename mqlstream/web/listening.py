@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from typing import Any
+
 from aiohttp import web
 
 from mqlstream.errors import UsageError
@@ -10,16 +13,15 @@ from mqlstream.errors import UsageError
 class Listener:
     """Serves ``application`` on ``bind`` (``host:port``; port 0 takes a free one) between `start` and `stop`.
 
-    ``setting`` is the variable that the address came from, for errors. ``drain_s``: how long `stop` waits for requests at work.
-    ``decompress``: whether compressed bodies are unpacked before anybody looks at them.
+    ``setting`` is the variable that the address came from, for errors. ``drain_s``: how long `stop` waits for requests that were read.
+    ``public``: it faces the world: compressed bodies are not unpacked, and callers that speak no HTTP are not logged.
     """
 
-    def __init__(self, bind: str, setting: str, application: web.Application, drain_s: float = 1.0, decompress: bool = True) -> None:
+    def __init__(self, bind: str, setting: str, application: web.Application, drain_s: float = 1.0, public: bool = False) -> None:
         self.host, self.port = parse_bind(bind, setting)
         self._setting = setting
-        self._runner = web.AppRunner(
-            application, access_log=None, handle_signals=False, shutdown_timeout=drain_s, auto_decompress=decompress
-        )
+        more: dict[str, Any] = {"auto_decompress": False, "logger": _unheard()} if public else {}
+        self._runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=drain_s, **more)
 
     @property
     def url(self) -> str:
@@ -29,18 +31,28 @@ class Listener:
     async def start(self) -> None:
         """Listen. Raises `UsageError` when the address cannot be had."""
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self.host, self.port)
+        self._site = web.TCPSite(self._runner, self.host, self.port)
         try:
-            await site.start()
+            await self._site.start()
         except OSError as error:
             await self._runner.cleanup()
             reason = error.strerror or str(error)
             raise UsageError(f"{self._setting}: cannot listen on {self.host}:{self.port}: {reason}") from error
         self.port = int(self._runner.addresses[0][1])
 
+    async def refuse(self) -> None:
+        """Take no more connections; those there are go on. To be followed by `stop`, which reads nothing more from any."""
+        await self._site.stop()
+
     async def stop(self) -> None:
         """Stop listening and close the connections."""
         await self._runner.cleanup()
+
+
+def _unheard() -> logging.Logger:
+    logger = logging.getLogger(f"{__name__}.unheard")
+    logger.setLevel(logging.CRITICAL)
+    return logger
 
 
 def parse_bind(bind: str, setting: str) -> tuple[str, int]:

@@ -7,7 +7,9 @@ bytes, counted as they come in: what is more is told to come again (429), so tha
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
+import traceback
 from collections.abc import Mapping, Sequence
 
 from aiohttp import web
@@ -19,6 +21,8 @@ from mqlstream.doors.signatures.registry import Verifier
 from mqlstream.doors.webhooks import kept_headers
 from mqlstream.errors import UnreachableError
 from mqlstream.ingest.canonical import MAX_BYTES
+
+log = logging.getLogger(__name__)
 
 PATH = "/v1/ingest/{source}"
 HELD_BYTES = 32 * 2**20  # of calls at work; the Kafka client may hold as much again
@@ -48,16 +52,22 @@ class _Held:
             raise _Refusal(429, "too many calls at once, expected to come again", {"Retry-After": "2"})
         self._page.held += size
         self._size += size
+        self._page.idle.clear()
 
     def __enter__(self) -> _Held:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._page.held -= self._size
+        if not self._page.held:
+            self._page.idle.set()
 
 
 class WebhookPage:
-    """Takes calls for ``doors`` (topic -> its check) and writes them with ``writer``. ``held`` are the bytes of calls at work."""
+    """Takes calls for ``doors`` (topic -> its check) and writes them with ``writer``.
+
+    ``held`` are the bytes of calls at work; ``idle`` is set while there are none.
+    """
 
     def __init__(
         self,
@@ -70,6 +80,8 @@ class WebhookPage:
     ) -> None:
         self.held_bytes = held_bytes
         self.held = 0
+        self.idle = asyncio.Event()
+        self.idle.set()
         self._doors = doors
         self._writer = writer
         self._max_bytes = max_bytes
@@ -96,6 +108,10 @@ class WebhookPage:
                 response = await self._take(source, door, request, held)
         except _Refusal as refusal:
             response = refusal.response
+        except Exception as error:  # a defect of ours; where it is, and nothing of what it was about
+            at = traceback.extract_tb(error.__traceback__)[-1]
+            log.error("a call for %s cannot be taken: %s at %s:%s in %s", source, type(error).__name__, at.filename, at.lineno, at.name)
+            response = _Refusal(500, "a defect of the program, more is in the worker's log").response
         metrics.WEBHOOKS.labels(topic=source if door is not None else "", status=str(response.status)).inc()
         return response if door is None else _readable(response, door, request)
 
@@ -147,6 +163,8 @@ class WebhookPage:
                         raise self._too_large()
                     held.more(len(chunk))
                     chunks.append(chunk)
+        except (ConnectionError, web.RequestPayloadError):  # gone, or no longer HTTP
+            raise _Refusal(400, "the body broke off") from None
         except TimeoutError:
             raise _Refusal(408, f"got no whole body within {self._read_s:g} s") from None
         return b"".join(chunks)

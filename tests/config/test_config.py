@@ -114,6 +114,51 @@ def test_sources_are_a_map_of_topics_to_adapters_with_their_options(tmp_path: Pa
     assert (row["value"], row["from"]) == (sources, f"{path}:1")
 
 
+def test_webhooks_have_schemes_with_options_and_secrets_that_never_show(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        "ingest:\n  bind: 0.0.0.0:8081\n  webhooks: {acme.a: zoom, acme.b: {verify: hmac, header: X-Sig}}\n"
+        "  webhook_secrets: {acme.a: s3cret-a, acme.b: s3cret-b}\n",
+    )
+    settings = load(path, {})
+    assert settings.ingest.bind == "0.0.0.0:8081"
+    assert settings.ingest.webhooks == {"acme.a": {"verify": "zoom"}, "acme.b": {"verify": "hmac", "header": "X-Sig"}}
+    assert settings.ingest.webhook_secrets == {"acme.a": "s3cret-a", "acme.b": "s3cret-b"}
+    environ = {"MQLSTREAM_INGEST_WEBHOOKS": "acme.a=zoom", "MQLSTREAM_INGEST_WEBHOOK_SECRETS": "acme.a=s3cret==, acme.b=x"}
+    given = load(None, environ)
+    assert given.ingest.webhooks == {"acme.a": {"verify": "zoom"}}
+    assert given.ingest.webhook_secrets == {"acme.a": "s3cret==", "acme.b": "x"}
+    for each in (settings, given):
+        (row,) = [row for row in effective(each) if row["setting"] == "ingest.webhook_secrets"]
+        assert row["value"] == "********"
+        assert "s3cret" not in repr(each)
+
+
+def test_webhook_secrets_may_be_a_folder_with_a_file_for_each_topic(tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    (folder / ".hidden").write_text("no")
+    (folder / "acme.a").write_text("old\nnew\n")
+    path = written(tmp_path, "ingest:\n  webhook_secrets_file: secrets\n")
+    assert load(path, {}).ingest.webhook_secrets == {"acme.a": "old\nnew"}
+    variable = "MQLSTREAM_INGEST_WEBHOOK_SECRETS_FILE"
+    assert load(None, {variable: str(folder)}).ingest.webhook_secrets == {"acme.a": "old\nnew"}
+    (folder / "acme.b").write_text(" \n")
+    assert complaint({variable: str(folder)}) == f"{variable}: {folder / 'acme.b'} is empty, expected a secret"
+    absent = tmp_path / "absent"
+    assert complaint({variable: str(absent)}) == (
+        f"{variable}: cannot read {absent}: No such file or directory, expected a folder with one file a topic"
+    )
+    assert complaint({"MQLSTREAM_INGEST_WEBHOOK_SECRETS": "s3cret"}) == (
+        "MQLSTREAM_INGEST_WEBHOOK_SECRETS: got a value of another kind, "
+        "expected topic=secret,topic=secret in a variable, a map of topic to secret in a file"
+    )
+    assert complaint({"MQLSTREAM_INGEST_WEBHOOKS": "zoom"}) == (
+        'MQLSTREAM_INGEST_WEBHOOKS: got "zoom", expected topic=scheme,topic=scheme in a variable, '
+        "a map of topic to scheme and its options in a file"
+    )
+
+
 def test_an_empty_variable_counts_as_not_set() -> None:
     assert load(None, {"MQLSTREAM_PARTITIONS": "", "MQLSTREAM_UNKNOWN": ""}).partitions == 12
 

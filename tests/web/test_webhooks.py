@@ -26,6 +26,7 @@ from mqlstream.errors import UsageError
 from mqlstream.ingest.adapters.reading import read
 from mqlstream.ingest.adapters.registry import source_of
 from mqlstream.ingest.results import Anonymous
+from mqlstream.web import webhooks
 from mqlstream.web.listening import Listener
 from mqlstream.web.webhooks import CALL_BYTES, WebhookPage
 
@@ -62,7 +63,7 @@ async def serving(bootstrap: str, answer_s: float = 15.0, **bounds: Any) -> Asyn
     page = WebhookPage(DOORS, Writer({"bootstrap_servers": bootstrap}, 1_048_588, answer_s), **bounds)
     application = web.Application()
     application.router.add_routes(page.routes())
-    listener = Listener("127.0.0.1:0", "MQLSTREAM_INGEST_BIND", application, decompress=False)
+    listener = Listener("127.0.0.1:0", "MQLSTREAM_INGEST_BIND", application, public=True)
     await listener.start()
     try:
         async with ClientSession(listener.url) as session:
@@ -250,7 +251,7 @@ async def test_more_at_once_than_the_door_holds_is_told_to_come_again_and_what_i
     assert len(await stored(bootstrap, "acme.bearer")) - before == statuses.count(202) + 1
 
 
-async def test_a_body_that_never_ends_and_a_caller_that_goes_away_hold_nothing(bootstrap: str) -> None:
+async def test_a_body_that_never_ends_and_a_caller_that_goes_away_hold_nothing(bootstrap: str, caplog: pytest.LogCaptureFixture) -> None:
     async def slow() -> AsyncIterator[bytes]:
         yield b"{"
         await asyncio.Event().wait()
@@ -268,8 +269,12 @@ async def test_a_body_that_never_ends_and_a_caller_that_goes_away_hold_nothing(b
         )
         await writer.drain()
         writer.close()
+        head = b"POST /v1/ingest/acme.bearer HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + SECRET.encode() + b"\r\n"
+        told = await raw(session, head + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nno number\r\n")
+        assert told.partition(b" ")[2].startswith(b"400 ")
         assert (await post(session, "acme.bearer", BODY, BEARER))[0] == 202
     assert len(await stored(bootstrap, "acme.bearer")) == len(before) + 1
+    assert [record for record in caplog.records if record.name.startswith(("aiohttp", "mqlstream"))] == []
 
 
 async def test_without_a_broker_it_is_503_with_a_time_to_come_again() -> None:
@@ -281,6 +286,17 @@ async def test_without_a_broker_it_is_503_with_a_time_to_come_again() -> None:
                 async with session.post("/v1/ingest/acme.bearer", data=BODY, headers=BEARER) as response:
                     assert (response.status, response.headers["Retry-After"]) == (503, "5")
                     assert await response.json() == {"error": "Kafka does not take it now, expected to come again"}
+
+
+async def test_a_defect_of_ours_is_an_answer_and_one_line_that_tells_nothing_of_the_call(
+    bootstrap: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(bootstrap) as session:
+        monkeypatch.setattr(webhooks, "kept_headers", lambda headers: 1 / 0)
+        assert await post(session, "acme.bearer", BODY, BEARER) == (500, {"error": "a defect of the program, more is in the worker's log"})
+    (record,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert record.getMessage().startswith("a call for acme.bearer cannot be taken: ZeroDivisionError at ")
+    assert SECRET not in caplog.text
 
 
 async def test_pages_of_allowed_sites_may_send_and_read_the_answer_and_others_may_not(bootstrap: str) -> None:
