@@ -13,6 +13,7 @@ from mqlstream.core.event import DAY_MS, Event
 from mqlstream.ingest.canonical import canonical
 from mqlstream.ingest.machines import CLICKS_MAX, DELIVERIES_MAX, Rules, Watched, is_crawler, judge, look, rules_of
 from mqlstream.ingest.results import IngestOptions
+from tests.bench.machines import figures, measure
 
 START = 1_793_610_000_000
 RULES = Rules(honeypots=("/trap",))
@@ -123,6 +124,12 @@ def test_verdicts_are_a_function_of_the_set_of_events(
     expected = machines(events)
     assert machines(rng.sample(events, len(events))) == expected
     assert machines(rng.choices(events, k=20) + events if events else []) == expected
+
+
+def test_nearly_all_scanners_are_found_and_hardly_a_person_is_taken_for_one():
+    precision, recall = figures(*measure(Rules(), messages=3_000)[:2])
+    assert precision > 0.98
+    assert recall > 0.97
 
 
 HUMANS = (
