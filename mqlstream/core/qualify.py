@@ -119,7 +119,7 @@ def _first_moment(plan: Plan, lead: Lead, track: Track, since: int) -> int | Non
         while fed < len(entries) and entries[fed].time <= moment:
             tally.feed(entries[fed])
             fed += 1
-        if holds(plan, lead, track, tally, moment):
+        if tally.potential >= plan.needs and holds(plan, lead, track, tally, moment):
             return moment
     return None
 
