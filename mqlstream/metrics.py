@@ -74,6 +74,12 @@ WEBHOOKS = Counter("mqlstream_webhooks", "Calls at the door for webhooks, by sou
 BUILD = Gauge("mqlstream_build_info", "Always 1; what is running.", ["version", "python"], registry=REGISTRY)
 BUILD.labels(version=__version__, python=platform.python_version()).set(1)
 DEFINITION = Gauge("mqlstream_definition_info", "Always 1; a definition in force.", ["definition", "version", "digest"], registry=REGISTRY)
+SHADOW = Counter(
+    "mqlstream_shadow_leads",
+    "Leads that a shadow definition and the live ones agree on or not: with_live, before_live, ended, live_with, live_without.",
+    ["definition", "found"],
+    registry=REGISTRY,
+)
 RESCORING = Gauge(
     "mqlstream_rescoring_remaining_leads",
     "Leads of this worker that are still to be scored under a definition that was pushed; 0 when none is waiting.",

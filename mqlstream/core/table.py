@@ -138,6 +138,10 @@ class LeadTable:
             lead = self._open(lead_id, self._packed[lead_id])
         return lead
 
+    def changed(self) -> list[Lead]:
+        """The leads worked on since the last `packed_changes`."""
+        return list(self._changed.values())
+
     def packed_changes(self) -> list[tuple[str, bytes | None]]:
         """The records of all leads worked on since the last call, now also the table's; None: the lead was erased."""
         changes: list[tuple[str, bytes | None]] = []

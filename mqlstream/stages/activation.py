@@ -181,8 +181,13 @@ class Definitions:
 
     def rescore(self, most: int = RESCORED_AT_ONCE) -> Changes:
         """Bring some leads up to the program; the changelog's records once all are."""
+        shadows = any(not plan.live for plan in self.program.plans)
         while most and self._todo:
-            most -= self._table.renew(self._todo.pop())
+            lead_id = self._todo.pop()
+            if self._table.renew(lead_id):
+                most -= 1
+                if shadows:
+                    self._table.open(lead_id)  # so that it is looked at under them too
         return [] if self._todo else self._finish()
 
     def take_made(self) -> list[Output]:

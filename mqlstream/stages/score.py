@@ -15,6 +15,7 @@ from mqlstream import metrics, wire
 from mqlstream.core.event import Event
 from mqlstream.core.lead import NEVER, Lead
 from mqlstream.core.outcome import SCORED, Outcome, Reason, rejected
+from mqlstream.core.outputs import BECAME_MQL
 from mqlstream.core.plan import Program
 from mqlstream.core.scoring import attributes_at, grade_of, node_sums, score_of
 from mqlstream.core.step import step
@@ -32,6 +33,7 @@ from mqlstream.stages.clicks import WATCHED_KINDS, Clicks
 from mqlstream.stages.dead_letter import dead_letter
 from mqlstream.stages.identify import forgotten
 from mqlstream.stages.lookup import Question, answer
+from mqlstream.stages.shadow import Shadows
 from mqlstream.stages.watermark import CHANGELOG_KEY as FRONTIERS_KEY
 from mqlstream.topics import Topics
 
@@ -90,6 +92,7 @@ class _Note:
     scored: list[str] = field(default_factory=list)  # the kind of each event that was
     others: list[tuple[str, Outcome]] = field(default_factory=list)  # kind, and how it ended
     handoffs: list[tuple[str, int | None]] = field(default_factory=list)  # type, and the timestamp of the record that caused it
+    shadows: list[tuple[str, str]] = field(default_factory=list)  # definition, how it agrees with the live ones
     caught_up: bool = False
 
 
@@ -108,6 +111,7 @@ class ScoreProcessor:
         self._table = LeadTable(stage.program)
         self._catching_up = CatchingUp(self._table)
         self._definitions = Definitions(stage.programs, self._table, self._catching_up.load)
+        self._shadows = Shadows(self._table, stage.topics.shadow)
         self._account_leads = AccountLeads(self._table, stage.topics.account_leads, stage.options.partitions)
         self._clicks = Clicks(stage.options.machines, stage.topics.lead_events, stage.options.partitions)
         self._settled = False
@@ -161,6 +165,8 @@ class ScoreProcessor:
             metrics.EVENTS.labels(kind, outcome.name, outcome.reason.value).inc(count)
             if outcome.name == "rejected":
                 metrics.DEAD_LETTERS.labels(outcome.reason.value).inc(count)
+        for labels in note.shadows:
+            metrics.SHADOW.labels(*labels).inc()
         now = time.time()
         for handoff, caused in note.handoffs:
             metrics.HANDOFFS.labels(handoff).inc()
@@ -187,6 +193,10 @@ class ScoreProcessor:
     def _pack(self, effects: Effects) -> None:
         """All leads that were worked on, and those that were rescored, go into the table and the changelog."""
         self._hand_off((), None, effects)
+        if self._shadows.active:
+            told, counts = self._shadows.look(self._table.changed())
+            effects.outputs += told
+            effects.note.shadows += counts
         changes = self._table.packed_changes()
         effects.changelog.extend([(lead_id.encode(), packed) for lead_id, packed in changes])
         effects.outputs += self._account_leads.outputs()
@@ -331,6 +341,8 @@ class ScoreProcessor:
         for output in outputs:
             key, value, headers = cloudevents.encode(output, options.source, structured=options.structured)
             effects.outputs.append(Output(self._stage.topics.handoff, key, value, headers))
+            if output["type"] == BECAME_MQL:
+                self._shadows.handed_off(output["lead_id"])
             effects.note.handoffs.append((output["type"], None if record is None else record.timestamp))
 
     def _forwarded(self, event: Event, record: Record) -> list[Output]:

@@ -32,6 +32,7 @@ class Topics:
     insights_facts: str = field(init=False)
     handoff: str = field(init=False)
     scores: str = field(init=False)
+    shadow: str = field(init=False)
     dead_letters: str = field(init=False)
     kinds: Mapping[str, str] = field(init=False, compare=False)
     """Full name of each input topic -> the kind of an event there that names none; in the declaration's order."""

@@ -158,4 +158,4 @@ def test_a_definition_that_is_neither_a_file_nor_published_is_told(bootstrap: st
 def test_the_help_says_how_to_roll_back() -> None:
     done = run_here("definitions", "push", "--help")
     assert "To roll back, push the old content as a new version" in " ".join(done.stdout.split())
-    assert set(command.commands) == {"push", "list", "diff"}  # type: ignore[attr-defined]
+    assert set(command.commands) == {"push", "list", "diff"}
