@@ -19,8 +19,7 @@ from mqlstream.config import Settings, kafka_kwargs, load
 from mqlstream.core.outcome import Reason
 from mqlstream.dead_letters.letter import Letter, Place, Stored, letter_of, own_headers, place_of
 from mqlstream.dead_letters.reading import Found, Wanted, find, records
-from mqlstream.dead_letters.retrying import MOST_RETRIES, Outcome, retry, sorted_out
-from mqlstream.engine.kafka import KafkaBroker
+from mqlstream.dead_letters.retrying import MOST_RETRIES, Outcome, Rules, plan, retry
 from mqlstream.errors import CheckFailed, UsageError
 from mqlstream.ingest.fields import Refused, nearest, text_ms
 from mqlstream.topics import Topics, largest_message_bytes
@@ -145,20 +144,15 @@ def retry_(
     if (wanted == Wanted()) != everything:
         raise UsageError("dlq retry: expected --reason, --topic, --since, --until or --place, or else --all")
     settings = load(config_file, os.environ)
-    found = _find(settings, wanted)
-    counts = _quietly(KafkaBroker(kafka_kwargs(settings)).partitions({letter.topic for letter in found.letters}))
-    chosen, outcomes = sorted_out(found, most, anew, counts)
+    outcomes: list[Outcome] = []
     try:
-        if dry_run:
-            outcomes += [Outcome(letter) for letter in chosen]
-        elif chosen:
-            _quietly(_retry(settings, chosen, found, outcomes))
+        _quietly(_retry(settings, wanted, Rules(most, anew), dry_run, outcomes))
     finally:  # also when the broker went away in the middle: what is committed is told
         outcomes.sort(key=lambda outcome: (outcome.letter.at_ms, outcome.letter.place))
         emit([_told(outcome, dry_run) for outcome in outcomes], format_)
         done = sum(not outcome.why for outcome in outcomes)
-        left = len(found.letters) - done
-        click.echo(f"{_many(done, 'dead letter')} {'to retry' if dry_run else 'retried'}, {left} left{_foreign(found)}", err=True)
+        left = len(outcomes) - done
+        click.echo(f"{_many(done, 'dead letter')} {'to retry' if dry_run else 'retried'}, {left} left", err=True)
     return 1 if left else 0
 
 
@@ -202,11 +196,14 @@ async def _whole(settings: Settings, wanted: frozenset[Place]) -> list[dict[str,
     return rows
 
 
-async def _retry(settings: Settings, chosen: Sequence[Letter], found: Found, outcomes: list[Outcome]) -> None:
+async def _retry(settings: Settings, wanted: Wanted, rules: Rules, dry_run: bool, outcomes: list[Outcome]) -> None:
     """Adds to the outcomes as they become known."""
-    topic = Topics(settings.topic_prefix).dead_letters
-    transactional_id = f"{settings.app_id}-dlq-retry"
-    async with aclosing(retry(kafka_kwargs(settings), transactional_id, topic, chosen, found.ends, largest_message_bytes())) as batches:
+    kafka, topic = kafka_kwargs(settings), Topics(settings.topic_prefix).dead_letters
+    if dry_run:
+        _, chosen, left = await plan(kafka, topic, wanted, rules)
+        outcomes += [*left, *(Outcome(letter) for letter in chosen)]
+        return
+    async with aclosing(retry(kafka, f"{settings.app_id}-dlq-retry", topic, wanted, rules, largest_message_bytes())) as batches:
         async for batch in batches:
             outcomes += batch
 

@@ -9,14 +9,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, ProducerFenced
 
 from mqlstream.core.outcome import Reason
-from mqlstream.dead_letters.letter import RETRIED, Letter, Stored, again
-from mqlstream.dead_letters.reading import Found, records
+from mqlstream.dead_letters.letter import RETRIED, Letter, Place, Stored, again
+from mqlstream.dead_letters.reading import Found, Wanted, find, records
+from mqlstream.engine.kafka import KafkaBroker
 from mqlstream.errors import UnreachableError
 
 MOST_RETRIES = 3
@@ -34,65 +36,77 @@ class Outcome(NamedTuple):
     why: str = ""
 
 
-def sorted_out(found: Found, most: int, anew: bool, counts: Mapping[str, int]) -> tuple[list[Letter], list[Outcome]]:
-    """The dead letters to give back, and those not to, with the reason. ``counts``: partitions of the topics that there are.
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """``most``: how often a record may be given back. ``anew``: also dead letters that were given back before."""
 
-    ``most``: how often a record may be given back. ``anew``: also dead letters that were given back before.
-    """
+    most: int = MOST_RETRIES
+    anew: bool = False
+
+
+async def plan(kafka: Mapping[str, Any], topic: str, wanted: Wanted, rules: Rules) -> tuple[Found, list[Letter], list[Outcome]]:
+    """What there is, the dead letters to give back, and those not to, with the reason. Raises as `find` does."""
+    found = await find(kafka, topic, wanted)
+    counts = await KafkaBroker(kafka).partitions({letter.topic for letter in found.letters})
     chosen: list[Letter] = []
     left: list[Outcome] = []
     for letter in found.letters:
-        if letter.place in found.retried and not anew:
-            why = "was retried before (--again retries it once more)"
-        elif letter.retries >= most:
-            why = f"came back after {letter.retries} retries (--most allows more)"
-        elif letter.reason == Reason.EMPTY:
-            why = "has no value, and would come back"
-        elif letter.cut:
-            why = f"was cut ({letter.cut}); the whole record stands at {letter.topic} partition {letter.partition} offset {letter.offset}"
-        elif letter.partition >= counts.get(letter.topic, 0):
-            why = (
-                f"topic {letter.topic} has no partition {letter.partition}"
-                if letter.topic in counts
-                else f"there is no topic {letter.topic}"
-            )
+        why = _against(letter, found, rules, counts)
+        if why:
+            left.append(Outcome(letter, why=why))
         else:
             chosen.append(letter)
-            continue
-        left.append(Outcome(letter, why=why))
-    return chosen, left
+    return found, chosen, left
+
+
+def _against(letter: Letter, found: Found, rules: Rules, counts: Mapping[str, int]) -> str:
+    """Why a dead letter is to be left where it is; empty: nothing speaks against it. ``counts``: partitions of the topics there are."""
+    if letter.place in found.retried and not rules.anew:
+        return "was retried before (--again retries it once more)"
+    if letter.retries >= rules.most:
+        return f"came back after {letter.retries} retries (--most allows more)"
+    if letter.reason == Reason.EMPTY:
+        return "has no value, and would come back"
+    if letter.cut:
+        return f"was cut ({letter.cut}); the whole record stands at {letter.topic} partition {letter.partition} offset {letter.offset}"
+    if letter.topic not in counts:
+        return f"there is no topic {letter.topic}"
+    if letter.partition >= counts[letter.topic]:
+        return f"topic {letter.topic} has no partition {letter.partition}"
+    return ""
 
 
 async def retry(
-    kafka: Mapping[str, Any], transactional_id: str, topic: str, chosen: Sequence[Letter], ends: dict[int, int], max_bytes: int
+    kafka: Mapping[str, Any], transactional_id: str, topic: str, wanted: Wanted, rules: Rules, max_bytes: int
 ) -> AsyncGenerator[list[Outcome], None]:
-    """Give the chosen dead letters of ``topic`` back; yields what became of some of them after each transaction.
+    """Give the wanted dead letters of ``topic`` back; yields first those that are left, then what became of some after each transaction.
 
-    A second run under the same ``transactional_id`` ends this one: raises `UnreachableError` then, as when the broker cannot be
-    reached. What was not yielded before may be committed or not; the notes say.
+    The producer comes first: it ends every other run under this ``transactional_id``, so that what is read then stays true.
+    Raises `UsageError` when there is no such topic, and `UnreachableError`, also when another run ended this one. What was not
+    yielded before may be committed or not; the notes say.
     """
-    wanted = {letter.place: letter for letter in chosen}
     settings = {**kafka, "acks": "all", "transactional_id": transactional_id, "max_request_size": max_bytes}
-    async with _producer(settings) as producer, aclosing(records(kafka, topic, ends)) as there:
+    async with _producer(settings) as producer:
+        found, chosen, left = await plan(kafka, topic, wanted, rules)
+        if left:
+            yield left
+        missing = {letter.place: letter for letter in chosen}
         batch: list[tuple[Letter, Stored]] = []
         size = 0
-        async for record in there:
-            letter = wanted.pop(_place(record), None)
-            if letter is None:
-                continue
-            batch.append((letter, record))
-            size += len(record.value or b"")
-            if len(batch) >= _AT_ONCE or size >= _BYTES_AT_ONCE:
-                yield await _give_back(producer, topic, batch)
-                batch, size = [], 0
+        async with aclosing(records(kafka, topic, found.ends)) as there:
+            async for record in there:
+                letter = missing.pop(Place(record.partition, record.offset), None)
+                if letter is None:
+                    continue
+                batch.append((letter, record))
+                size += len(record.value or b"")
+                if len(batch) >= _AT_ONCE or size >= _BYTES_AT_ONCE:
+                    yield await _give_back(producer, topic, batch)
+                    batch, size = [], 0
         if batch:
             yield await _give_back(producer, topic, batch)
-        if wanted:  # the topic's retention took them meanwhile
-            yield [Outcome(letter, why="is gone from the dead letters") for letter in wanted.values()]
-
-
-def _place(record: Stored) -> Any:
-    return (record.partition, record.offset)
+        if missing:  # the topic's retention took them meanwhile
+            yield [Outcome(letter, why="is gone from the dead letters") for letter in missing.values()]
 
 
 async def _give_back(producer: AIOKafkaProducer, topic: str, batch: Sequence[tuple[Letter, Stored]]) -> list[Outcome]:
@@ -108,16 +122,19 @@ async def _give_back(producer: AIOKafkaProducer, topic: str, batch: Sequence[tup
 async def _transaction(producer: AIOKafkaProducer, topic: str, batch: Sequence[tuple[Letter, Stored]]) -> list[Outcome]:
     async with asyncio.timeout(_ANSWER_S):
         await producer.begin_transaction()
+        sent: list[asyncio.Future[Any]] = []
+
+        async def send(to: str, value: bytes | None, key: bytes | None, partition: int, **more: Any) -> None:
+            future = await producer.send(to, value, key, partition, **more)
+            future.add_done_callback(_heard)
+            sent.append(future)
+
         try:
-            sent = []
             for letter, record in batch:
                 timestamp = letter.timestamp if letter.timestamp >= 0 else None
                 headers = again(record, letter, topic)
-                sent.append(
-                    await producer.send(letter.topic, record.value, record.key, letter.partition, timestamp_ms=timestamp, headers=headers)
-                )
-                note = [(RETRIED, str(letter.place).encode())]
-                sent.append(await producer.send(topic, b"", record.key, letter.place.partition, headers=note))
+                await send(letter.topic, record.value, record.key, letter.partition, timestamp_ms=timestamp, headers=headers)
+                await send(topic, b"", record.key, letter.place.partition, headers=[(RETRIED, str(letter.place).encode())])
             places = await asyncio.gather(*sent)
             await producer.commit_transaction()
         except KafkaError as error:
@@ -126,6 +143,12 @@ async def _transaction(producer: AIOKafkaProducer, topic: str, batch: Sequence[t
             await producer.abort_transaction()
             raise
     return [Outcome(letter, place.partition, place.offset) for (letter, _), place in zip(batch, places[::2], strict=True)]
+
+
+def _heard(future: asyncio.Future[Any]) -> None:
+    """Of a transaction that fails one failure is told; the others are not to be complained about when they are forgotten."""
+    if not future.cancelled():
+        future.exception()
 
 
 @asynccontextmanager

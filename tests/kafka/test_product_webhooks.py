@@ -9,7 +9,7 @@ import asyncio
 import json
 import signal
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -20,7 +20,8 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from mqlstream.core.outcome import Reason
 from mqlstream.dead_letters.reading import Wanted, find
-from mqlstream.dead_letters.retrying import retry
+from mqlstream.dead_letters.retrying import Outcome, Rules, retry
+from mqlstream.errors import UnreachableError
 from mqlstream.stages.dead_letter import dead_letter
 from tests.cli.test_dlq import Read
 from tests.kafka.installation import Installation, Sent, Worker, eventually, free_port
@@ -139,8 +140,7 @@ async def test_a_dead_letter_that_is_refused_holds_no_other_up_and_leaves_no_not
     made = [dead_letter(letters, "ingest", Read(topic, value), Reason.FAILED, "") for value in values]
     installation.write(Sent(letters, each.value, each.key, 0, headers=tuple(each.headers)) for each in made)
     kafka = {"bootstrap_servers": installation.bootstrap}
-    found = await find(kafka, letters, Wanted())
-    given = retry(kafka, f"{installation.name}-dlq-retry", letters, found.letters, found.ends, 10_000)
+    given = retry(kafka, f"{installation.name}-dlq-retry", letters, Wanted(), Rules(), 10_000)
     outcomes = [each async for batch in given for each in batch]
     assert [(each.letter.place.offset, each.why) for each in outcomes] == [
         (0, ""),
@@ -149,3 +149,24 @@ async def test_a_dead_letter_that_is_refused_holds_no_other_up_and_leaves_no_not
     ]
     assert [record.value for record in installation.read(topic)] == [values[0], values[2]]
     assert {place.offset for place in (await find(kafka, letters, Wanted())).retried} == {0, 2}
+
+
+async def test_of_two_retries_at_once_one_ends_the_other_and_nothing_goes_back_twice(installation: Installation, topic: str) -> None:
+    installation.apply_topics()
+    letters = installation.topics.dead_letters
+    values = [b"%d" % number for number in range(250)]
+    made = [dead_letter(letters, "ingest", Read(topic, value), Reason.FAILED, "") for value in values]
+    installation.write(Sent(letters, each.value, each.key, 0, headers=tuple(each.headers)) for each in made)
+
+    def run() -> AsyncGenerator[list[Outcome], None]:
+        kafka = {"bootstrap_servers": installation.bootstrap}
+        return retry(kafka, f"{installation.name}-dlq-retry", letters, Wanted(), Rules(), 10_000)
+
+    first, second = run(), run()
+    done = len(await anext(first))
+    assert 0 < done < len(values)
+    told = [outcome for batch in [batch async for batch in second] for outcome in batch]
+    with pytest.raises(UnreachableError, match="another retry was started meanwhile, and this one ended"):
+        await anext(first)
+    assert sum(not outcome.why for outcome in told) == len(values) - done
+    assert Counter(record.value for record in installation.read(topic)) == Counter(values)
