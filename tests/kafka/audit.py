@@ -169,11 +169,14 @@ class Story:
                 self.arrivals[lead.id].append(each)
                 at_once = watermark.before_ms is None
                 self._keep(step(table.program, lead, each, watermark.before_ms).outputs, lead.id, at_once)
+                if watermark.before_ms is not None:  # the event may be late even so
+                    self._keep(catch_up(table.program, lead, watermark.before_ms), lead.id, False)
                 waiting.add(lead.id)
                 continue
             if isinstance(each, wire.Activation):
                 definition, _ = parse_text(each.text, each.id)
                 assert definition is not None
+                self._store(table)
                 change = Change(each.id, each.time, each.handoff, watermark.before_ms)
                 for output in offline.take_over(table, definition, change):
                     self._keep([output], output["lead_id"], False)
@@ -183,6 +186,9 @@ class Story:
                 lead = table.open(lead_id)
                 self._keep(catch_up(table.program, lead, _END if watermark.before_ms is None else watermark.before_ms), lead_id, False)
             waiting = {lead_id for lead_id in waiting if table.open(lead_id).state.unreviewed != NEVER}
+        self._store(table)
+
+    def _store(self, table: LeadTable) -> None:
         self.states.update({lead_id: unpack(packed) for lead_id, packed in table.packed_changes() if packed is not None})
 
     def _keep(self, outputs: Iterable[Json], lead_id: str, at_once: bool) -> None:
