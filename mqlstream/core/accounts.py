@@ -174,10 +174,9 @@ class Account:
             return None
         changes = {version.as_of for versions in self.leads.values() for version in versions if since < version.as_of <= newest}
         ends = {*changes, newest, *range((since // DAY_MS + 1) * DAY_MS, newest, DAY_MS)}
-        probes = {since, *changes, whole_minute(since)}
-        probes |= {at for end in ends for at in (whole_minute(end), whole_minute(end) - MINUTE_MS)}
+        probes = {at for end in ends for at in (end // MINUTE_MS * MINUTE_MS, whole_minute(end)) if since <= at <= newest}
         high = since
-        for probe in sorted(at for at in probes if since <= at <= newest):
+        for probe in sorted(probes if track.peaked else {since, *changes, *probes}):
             if self._sum(name, probe) >= below - EPSILON:
                 track.peaked, high = True, probe
             elif track.peaked and probe % MINUTE_MS == 0:
@@ -211,6 +210,8 @@ class Account:
     def _holds(self, asked: Asked, at: int) -> bool:
         """Whether the account qualifies at a moment."""
         if (asked.active_from is not None and at < asked.active_from) or (asked.active_until is not None and at >= asked.active_until):
+            return False
+        if asked.at_least is not None and len(self.leads) < asked.at_least:
             return False
         scores = self.scores_at(asked.definition, at)
         if not scores or (asked.at_least is not None and len(_engaged(asked, scores)) < asked.at_least):

@@ -6,6 +6,8 @@ outlook carries how its sums are clipped along and needs no definition to be rea
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from mqlstream.core.event import DAY_MS
@@ -16,10 +18,11 @@ from mqlstream.core.scoring import attributes_at, settled, standings
 from mqlstream.core.tally import Tally
 
 FOREVER = 2**62  # after any event
-EXACT = 8  # stretches, each up to the next break; those after them are at least `STEP_MS` long
-STRETCHES = 24
+EXACT = 8  # stretches, each up to the next break; those after them are at least `STEP_MS` long, and each twice the one before
+STRETCHES = 12
 STEP_MS = 30 * DAY_MS
 _NOTHING = 1e-12  # what rounding leaves of sums that have come to 0
+_FADED = 1e-7  # points; scores are told to six digits
 
 
 class Flow(msgspec.Struct, array_like=True, gc=False):
@@ -77,22 +80,41 @@ class Outlook(msgspec.Struct, array_like=True):
         return Outlook(self.clips, self.engagement_at, [self.stretches[0], *kept])
 
 
-def outlook(plan: Plan, accounts: AccountsPlan, lead: Lead, tally: Tally, until_ms: int = FOREVER) -> Outlook:
+def outlook(
+    plan: Plan, accounts: AccountsPlan, lead: Lead, tally: Tally, until_ms: int = FOREVER, known: Sequence[Stretch] = ()
+) -> Outlook:
     """The lead's score from its as_of on, and up to ``until_ms`` at least, if nothing happens until then.
 
-    Exact until the `EXACT`-th break; from there on breaks are heeded every 30 days or less often, and the last stretch goes on
-    for good. The horizon lies within them for all but leads whose score has many breaks.
+    Exact until the `EXACT`-th break; from there on breaks are heeded after 30 days, 60, 120 and so on, and the last stretch goes on
+    for good. The horizon lies within them for all but leads whose score has many breaks. ``known``: its first stretches, if made.
     """
-    stretches: list[Stretch] = []
-    start = lead.state.as_of
+    stretches = list(known)
+    start = max(stretches[-1].break_ms, tally.at) if stretches else lead.state.as_of
+    step_ms = STEP_MS
     while start < until_ms and len(stretches) < STRETCHES:
         glance = tally.glance(start)
         attributes = attributes_at(plan, lead, start)
         glance = settled(plan, lead, glance, attributes)
         following = next_break(plan, lead, glance, start)
         stretches.append(Stretch(start, min(following, FOREVER), _flows(plan, accounts, lead, glance, attributes)))
-        start = following if len(stretches) < EXACT else max(following, start + STEP_MS)
+        if _only_fades(plan) and _faded(glance, following):
+            break
+        if len(stretches) >= EXACT:
+            following = max(following, start + step_ms)
+            step_ms *= 2
+        start = following
     return Outlook(list(accounts.clips), accounts.engagement_at, stretches)
+
+
+def _only_fades(plan: Plan) -> bool:
+    """Whether nothing but the horizon breaks in on the decay, and what leaves it makes no room for what is much younger."""
+    lasting = any(rule.limit is not None and rule.limit.per_ms is None for rule in plan.rules)
+    return not (lasting or plan.tiered or plan.inactivity or plan.reads_age)
+
+
+def _faded(tally: Tally, at: int) -> bool:
+    """Whether no award is worth anything by then."""
+    return all(not worth or abs(tally.worth_at(lane, at)) < _FADED for lane, worth in enumerate(tally.sums))
 
 
 def _flows(plan: Plan, accounts: AccountsPlan, lead: Lead, tally: Tally, attributes: Attributes) -> list[Flow]:

@@ -6,14 +6,14 @@ Only definitions in force that have ``accounts`` take part; a shadow's leads are
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 
 from mqlstream.core.lead import Lead
 from mqlstream.core.outcome import Outcome, Reason
-from mqlstream.core.outlook import FOREVER, Outlook, outlook
+from mqlstream.core.outlook import FOREVER, Outlook, Stretch, outlook
 from mqlstream.core.outputs import account_of
 from mqlstream.core.plan import AccountsPlan, Plan, Program
 from mqlstream.core.tally import Tally
@@ -138,16 +138,15 @@ class Telling:
 
     def _go_on(self, change: Change, lead: Lead, until_ms: int) -> None:
         """Nothing has happened to the lead since its last move but time, and timers: tell it up to a later moment."""
-        last, longer = change.moves[-1], self._move(lead, until_ms)
-        if longer.as_of != last.as_of:
-            for each, before in zip(longer.outlooks, last.outlooks, strict=True):
-                each.stretches[:0] = before.stretches
-        change.moves[-1] = Move(last.as_of, longer.outlooks)
+        last = change.moves[-1]
+        change.moves[-1] = Move(last.as_of, self._outlooks(lead, until_ms, [each.stretches for each in last.outlooks]))
 
     def _move(self, lead: Lead, until_ms: int) -> Move:
-        as_of = lead.state.as_of
-        outlooks = []
-        for index, plan, accounts in self._plans:
-            tally = lead.tallies[index] or Tally.over(plan, lead, as_of)
-            outlooks.append(outlook(plan, accounts, lead, tally, until_ms))
-        return Move(as_of, outlooks)
+        return Move(lead.state.as_of, self._outlooks(lead, until_ms, [[] for _ in self._plans]))
+
+    def _outlooks(self, lead: Lead, until_ms: int, known: Sequence[list[Stretch]]) -> list[Outlook]:
+        found = []
+        for (index, plan, accounts), stretches in zip(self._plans, known, strict=True):
+            tally = lead.tallies[index] or Tally.over(plan, lead, lead.state.as_of)
+            found.append(outlook(plan, accounts, lead, tally, until_ms, stretches))
+        return found
