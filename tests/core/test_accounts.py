@@ -10,7 +10,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mqlstream import offline
+from mqlstream.core import accounts
+from mqlstream.core.account_table import AccountTable
 from mqlstream.core.accounts import BECAME_MQA
+from mqlstream.core.event import Event
+from mqlstream.core.outlook import STRETCHES, outlook
+from mqlstream.core.step import open_lead, step
+from mqlstream.core.table import LeadTable
+from mqlstream.core.tally import Tally
+from mqlstream.core.told import Telling
 from tests.oracle.accounts import Mqa, mqas
 from tests.oracle.events import Json
 from tests.oracle.strategies import ALL, definitions, histories
@@ -109,3 +117,38 @@ def told(steps: list[tuple[int, Json, str]]) -> list[Json]:
 def test_accounts_cool_down_and_qualify_again_when_the_oracle_says_so(asked: Json, steps: list[tuple[int, Json, str]]) -> None:
     definition = FADING | {"accounts": asked}
     assert_same(produced(definition, told(steps)), mqas(definition, told(steps)))
+
+
+def test_an_account_keeps_the_leads_with_the_highest_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accounts, "LEADS", 20)
+    definition = {**FADING, "accounts": {"threshold": {"sum": 1000}}}
+    program = offline.compile_texts([json.dumps(definition)])
+    telling, table, leads = Telling(program), AccountTable(), LeadTable(program)
+    leads.settle_layout()
+    for number in range(40):
+        kind = "form_fill" if number % 2 else "web_visit"
+        lead = leads.open(f"lead-{number:02}")
+        event = Event("s", "e", kind, START_MS, lead.id, email=f"p{number}@acme.example")
+        telling.before(lead, event.time)
+        telling.after(lead, step(program, lead, event).outcome)
+        table.take(telling.take(leads.peek))
+    kept = {str(json.loads(key)[1]) for key, value in table.packed_changes() if value is not None and len(json.loads(key)) == 2}
+    assert 20 <= len(kept) <= 22
+    assert {lead for lead in kept if int(lead[-2:]) % 2} == {f"lead-{number:02}" for number in range(1, 40, 2)}
+
+
+def test_an_outlook_beyond_its_exact_breaks_neither_keeps_nor_overdraws_what_has_ended() -> None:
+    program = offline.compile_texts([json.dumps({**FADING, "accounts": {"threshold": {"sum": 1}}})])
+    plan = program.plans[0]
+    assert plan.accounts is not None
+    lead = open_lead(program, "ann")
+    for number in range(60):
+        time = START_MS + number * MINUTE_MS
+        step(program, lead, Event("s", f"e{number}", "form_fill", time, "ann", email="ann@acme.example"))
+    told = outlook(plan, plan.accounts, lead, lead.tallies[0] or Tally.over(plan, lead, lead.state.as_of))
+    assert len(told.stretches) <= STRETCHES
+    for minutes in (0, 100, 200, 240, 245, 300, 10_000, 40 * 24 * 60, 1_000 * 24 * 60):
+        total, engagement = told.score_at(lead.state.as_of + minutes * MINUTE_MS)
+        assert total == engagement
+        assert -TOLERANCE <= total <= 60 * 50
+    assert told.score_at(lead.state.as_of + 40 * 24 * 60 * MINUTE_MS) == pytest.approx((0.0, 0.0), abs=TOLERANCE)

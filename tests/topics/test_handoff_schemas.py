@@ -7,6 +7,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from mqlstream.core.accounts import BECAME_MQA
 from mqlstream.core.outputs import BECAME_MQL, ERASED, MQL_WITHDRAWN, STAGE_CHANGED
 from mqlstream.handoff.cloudevents import schema_uri
 from mqlstream.offline import score_events
@@ -27,6 +28,9 @@ disqualify:
   - {id: competitor, where: {customer: true}}
 qualify:
   threshold: {total: 90}
+accounts:
+  people: {at_least: 1, engagement: 20}
+  threshold: {sum: 60, best: 50}
 """
 DAY = 86_400_000
 START = 1_767_268_800_000
@@ -60,7 +64,7 @@ def outputs() -> list[dict[str, Any]]:
 
 
 def test_every_type_that_scoring_puts_out_has_its_schema(outputs: list[dict[str, Any]]) -> None:
-    assert {output["type"] for output in outputs} == {BECAME_MQL, MQL_WITHDRAWN, STAGE_CHANGED, ERASED}
+    assert {output["type"] for output in outputs} == {BECAME_MQL, MQL_WITHDRAWN, STAGE_CHANGED, ERASED, BECAME_MQA}
     for output in outputs:
         content = handoff_schemas()[output["type"]]
         assert content["$id"] == schema_uri(output["type"])
