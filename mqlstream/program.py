@@ -13,6 +13,7 @@ from mqlstream.definition.model import Definition
 from mqlstream.errors import UsageError
 from mqlstream.ingest.adapters.base import Source
 from mqlstream.ingest.adapters.registry import source_of
+from mqlstream.ingest.identity import MAILBOX_RULES
 from mqlstream.ingest.machines import Rules, rules_of
 from mqlstream.ingest.results import IngestOptions
 from mqlstream.topics import Topics
@@ -35,8 +36,16 @@ def superseded(program: Program, definition: Definition) -> Program:
 
 
 def ingest_options(settings: Settings) -> IngestOptions:
-    """How ingest reads records under these settings. Raises `UsageError` for a source that is not as its adapter wants it."""
-    return IngestOptions(settings.ingest.form_attributes, sources_of(settings), settings.machines.crawlers)
+    """How ingest reads records under these settings. Raises `UsageError` for a source that is not as its adapter wants it, and for
+    a rule of mailboxes that there is not.
+    """
+    rules = settings.ingest.mailbox_rules
+    for domain, rule in rules.items():
+        if rule not in MAILBOX_RULES:
+            where = settings.origins.get("ingest.mailbox_rules", "ingest.mailbox_rules")
+            raise UsageError(f"{where}: ingest.mailbox_rules.{domain}: got {rule!r}, expected one of {' '.join(MAILBOX_RULES)}")
+    by_domain = {domain.lower(): rule for domain, rule in rules.items()}
+    return IngestOptions(settings.ingest.form_attributes, sources_of(settings), settings.machines.crawlers, by_domain)
 
 
 def machine_rules(settings: Settings) -> Rules:

@@ -133,6 +133,13 @@ FIELDS = (
         "provider.example",
     ),
     Field(
+        "ingest.mailbox_rules",
+        "map",
+        {},
+        "Domains where a tag after a plus sign (plus), or dots in the name (dots), make no other lead of an address: plus, dots, plus_dots.",
+        "gmail.com=plus_dots,acme.example=plus",
+    ),
+    Field(
         "ingest.waiting_events",
         "whole",
         200,

@@ -41,6 +41,7 @@ class IngestSettings:
     disposable_domains: tuple[str, ...] = ()
     role_names: tuple[str, ...] = ()
     free_domains: tuple[str, ...] = ()
+    mailbox_rules: Mapping[str, str] = field(default_factory=_nothing)
     waiting_events: int = 200
     waiting_days: int = 90
     bind: str | None = None

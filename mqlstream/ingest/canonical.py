@@ -45,7 +45,7 @@ from mqlstream.ingest.fields import (
     shown,
     time_ms,
 )
-from mqlstream.ingest.identity import normalise_email, visitors_of
+from mqlstream.ingest.identity import mailbox, normalise_email, visitors_of
 from mqlstream.ingest.machines import is_crawler
 from mqlstream.ingest.results import DEFAULT_OPTIONS, UNKNOWN_KIND, Anonymous, Ignored, IngestOptions, Rejected
 
@@ -156,7 +156,7 @@ def _read(
         raise bad_field("machine", machine, "true or false")
     if machine is None and kind in _BROWSING and options.crawlers and type(agent := fields.get("user_agent")) is str:
         machine = is_crawler(agent[:_AGENT])
-    lead, email = _who(fields)
+    lead, email = _who(fields, options)
     types = TYPES[kind]
     for name, value in fields.items():
         allowed = types.get(name)
@@ -177,7 +177,7 @@ def _read(
     return Anonymous(event) if lead is None else event
 
 
-def _who(fields: dict[str, Any]) -> tuple[str | None, str | None]:
+def _who(fields: dict[str, Any], options: IngestOptions) -> tuple[str | None, str | None]:
     """The lead id and the normalised email; takes both fields out of the body."""
     lead = fields.pop("lead_id", None)
     if lead is not None:
@@ -190,6 +190,8 @@ def _who(fields: dict[str, Any]) -> tuple[str | None, str | None]:
     address = normalise_email(email)
     if address is None and lead is None and not fields.get("user_id") and not fields.get("anonymous_id"):
         raise bad_field("email", email, "an email address, for nothing else says who this was")
+    if lead is None and address is not None and options.mailbox_rules:
+        return mailbox(address, options.mailbox_rules), address
     return lead or address, address
 
 

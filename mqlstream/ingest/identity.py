@@ -52,6 +52,25 @@ def _readable(local: str) -> bool:
     return not any(c in '@"(),:;<>[\\]' or c.isspace() or not c.isprintable() for c in local)
 
 
+MAILBOX_RULES = ("plus", "dots", "plus_dots")
+
+
+def mailbox(address: str, rules: Mapping[str, str]) -> str:
+    """The mailbox that a normalised address reaches, by its provider's rule: what is lead id where no other is told.
+
+    ``rules``: domain -> `plus` (what follows a plus sign is a tag), `dots` (dots in the name make no difference), or both.
+    """
+    local, _, domain = address.rpartition("@")
+    rule = rules.get(domain)
+    if rule is None:
+        return address
+    if "plus" in rule:
+        local = local.partition("+")[0] or local
+    if "dots" in rule:
+        local = local.replace(".", "") or local
+    return f"{local}@{domain}"
+
+
 def visitors_of(fields: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """The visitor that an event names, and another visitor that is the same person; None where there is none.
 

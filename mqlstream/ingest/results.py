@@ -64,11 +64,13 @@ class IngestOptions:
 
     ``sources`` maps a topic to the adapter that reads its records (`mqlstream.ingest.adapters.base.Source`); records of
     any other topic are canonical. ``crawlers``: events with a crawler's user agent are a machine's.
+    ``mailbox_rules``: see `mqlstream.ingest.identity.mailbox`.
     """
 
     form_attributes: Mapping[str, str] = field(default_factory=dict)
     sources: Mapping[str, Source] = field(default_factory=dict)
     crawlers: bool = True
+    mailbox_rules: Mapping[str, str] = field(default_factory=dict)
 
 
 DEFAULT_OPTIONS = IngestOptions()

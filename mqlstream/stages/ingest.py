@@ -65,6 +65,7 @@ class IngestStage:
         agreed: list[object] = [dict(options.form_attributes)]
         agreed += [{topic: source.digest for topic, source in options.sources.items()}] if options.sources else []
         agreed += [] if options.crawlers else ["crawlers count"]
+        agreed += [["mailboxes", dict(options.mailbox_rules)]] if options.mailbox_rules else []
         text = json.dumps(agreed, sort_keys=True)
         self.digest = hashlib.sha256(text.encode()).hexdigest()[:16] if agreed != [{}] else ""
 

@@ -6,8 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mqlstream.config import load
 from mqlstream.core.email_kinds import EMAIL_KINDS, SHIPPED, email_kind
-from mqlstream.ingest.identity import normalise_email
+from mqlstream.core.event import Event
+from mqlstream.errors import UsageError
+from mqlstream.ingest.canonical import canonical
+from mqlstream.ingest.identity import mailbox, normalise_email
+from mqlstream.ingest.results import IngestOptions
+from mqlstream.program import ingest_options
 
 
 @pytest.mark.parametrize(
@@ -105,3 +111,30 @@ def test_the_shipped_lists_hold_names_as_they_are_looked_up() -> None:
         assert normalise_email(f"a@{domain}") == f"a@{domain}"
     for name in SHIPPED.role:
         assert normalise_email(f"{name}@acme.example") == f"{name}@acme.example"
+
+
+def test_a_provider_s_rule_says_which_addresses_reach_one_mailbox() -> None:
+    rules = {"gmail.com": "plus_dots", "acme.example": "plus", "dots.example": "dots"}
+    assert [
+        mailbox(address, rules)
+        for address in (
+            "jane.doe+news@gmail.com",
+            "jane.doe+news@acme.example",
+            "jane.doe+news@dots.example",
+            "jane.doe+news@other.example",
+            "+tag@acme.example",
+        )
+    ] == ["janedoe@gmail.com", "jane.doe@acme.example", "janedoe+news@dots.example", "jane.doe+news@other.example", "+tag@acme.example"]
+    fields = {"id": "1", "time": 1_793_610_000_000, "email": "Jane.Doe+news@Gmail.com"}
+    event = canonical(fields, kind="web_visit", options=IngestOptions(mailbox_rules=rules))
+    assert isinstance(event, Event)
+    assert (event.lead, event.email) == ("janedoe@gmail.com", "jane.doe+news@gmail.com")
+    event = canonical(fields | {"lead_id": "l1"}, kind="web_visit", options=IngestOptions(mailbox_rules=rules))
+    assert isinstance(event, Event)
+    assert event.lead == "l1"
+
+
+def test_a_rule_that_there_is_not_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"ingest.mailbox_rules.gmail.com: got 'all', expected one of plus dots plus_dots"):
+        ingest_options(load(None, {"MQLSTREAM_INGEST_MAILBOX_RULES": "gmail.com=all"}))
+    assert ingest_options(load(None, {"MQLSTREAM_INGEST_MAILBOX_RULES": "Gmail.com=plus"})).mailbox_rules == {"gmail.com": "plus"}
