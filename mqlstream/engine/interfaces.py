@@ -83,6 +83,9 @@ class Stage(Protocol):
 
     A stage with several inputs may have ``max_skew_ms: int`` as well (0 without it): how far, by record timestamp, one
     topic may be read ahead of another that still has data waiting.
+
+    ``phase: float`` (0 without it, below 1) says when within a commit interval the stage's tasks commit: later than the stage
+    it reads from.
     """
 
     @property

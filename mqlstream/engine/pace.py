@@ -1,10 +1,15 @@
-"""How many records a task takes at once: a whole batch, or fewer where each takes long to compute.
+"""When a task commits, and how many records it takes at once: a whole batch, or fewer where each takes long to compute.
+
+All tasks of a stage commit at the same ticks of the wall clock, and the next stage a part of an interval later: it finds what
+all of them have written, instead of taking one task's part and letting the others' wait for another interval.
 
 While a batch is computed the worker answers nobody, heartbeats included. A worker that computes for longer than its
 session lasts loses all its tasks, and their next owner would begin the same batch: neither would ever come to its end.
 """
 
 from __future__ import annotations
+
+from mqlstream.engine.interfaces import Stage
 
 _FIRST_RECORDS = 25  # after taking over, when it is not known how long a record takes; the limit then grows with every batch
 _GROWTH = 4
@@ -24,3 +29,9 @@ class Pace:
             self.records = max(1, int(records * self._compute_s / seconds))
         elif records >= self.records and seconds * _GROWTH < self._compute_s:
             self.records = min(self._most, self.records * _GROWTH)
+
+
+def until_tick_s(wall_ms: int, interval_ms: int, stage: Stage) -> float:
+    """Seconds to the stage's next commit: its ticks are ``interval_ms`` apart, its `phase` of an interval after whole ones."""
+    interval = max(1, interval_ms)
+    return (interval - (wall_ms - float(getattr(stage, "phase", 0.0)) * interval) % interval) / 1000

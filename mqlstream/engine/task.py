@@ -36,7 +36,7 @@ from mqlstream.engine.interfaces import (
     Unable,
     Writer,
 )
-from mqlstream.engine.pace import Pace
+from mqlstream.engine.pace import Pace, until_tick_s
 from mqlstream.engine.questions import Questions
 from mqlstream.engine.status import Monitor, Options, TaskState, TaskStatus
 from mqlstream.engine.surroundings import Surroundings, show
@@ -270,7 +270,7 @@ class Task:
             processed_s = now()
             self._pace.note(len(batch), processed_s - began_s)
             if asked or effects.changelog or effects.outputs or positions != self._committed:
-                self._next_commit_s = began_s + self._options.commit_interval_ms / 1000
+                self._next_commit_s = processed_s + until_tick_s(self._broker.wall_ms(), self._options.commit_interval_ms, self.work.stage)
                 async with self._patience():
                     await writer.commit(self._transaction(effects, positions))
                 self._last_commit_s = now()
