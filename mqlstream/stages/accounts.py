@@ -27,6 +27,7 @@ class AccountsStage:
     """Qualifies accounts. ``source`` names this installation in handoffs; ``structured``: their CloudEvents mode."""
 
     name = "accounts"
+    phase = 0.9  # of a commit interval; see `mqlstream.engine.pace`
     digest = ""
 
     def __init__(self, topics: Topics, source: str = "/mqlstream", *, structured: bool = False) -> None:

@@ -63,6 +63,7 @@ class IdentifyStage:
     """``partitions`` is the number of partitions of every internal topic."""
 
     name = NAME
+    phase = 0.3  # of a commit interval; see `mqlstream.engine.pace`
 
     def __init__(self, topics: Topics, partitions: int, limits: Limits = DEFAULT_LIMITS) -> None:
         self.topics = topics

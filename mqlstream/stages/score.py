@@ -60,6 +60,7 @@ class ScoreStage:
     """
 
     name = "score"
+    phase = 0.6  # of a commit interval; see `mqlstream.engine.pace`
 
     def __init__(self, topics: Topics, program: Program, options: ScoreOptions | None = None) -> None:
         self.topics = topics
