@@ -136,7 +136,7 @@ FIELDS = (
         "ingest.mailbox_rules",
         "map",
         {},
-        "Domains where a tag after a plus sign (plus), or dots in the name (dots), make no other lead of an address: plus, dots, plus_dots.",
+        "Domains where a tag after a plus sign (plus) or dots in a name (dots) make no other lead of an address: plus, dots or plus_dots.",
         "gmail.com=plus_dots,acme.example=plus",
     ),
     Field(

@@ -40,6 +40,7 @@ from mqlstream.ingest.fields import (
     bad_field,
     check_word,
     identifier,
+    lead_id,
     missing,
     nearest,
     shown,
@@ -181,7 +182,7 @@ def _who(fields: dict[str, Any], options: IngestOptions) -> tuple[str | None, st
     """The lead id and the normalised email; takes both fields out of the body."""
     lead = fields.pop("lead_id", None)
     if lead is not None:
-        lead = identifier("lead_id", lead) or None
+        lead = lead_id("lead_id", lead) or None
     email = fields.pop("email", None)
     if email is None or email == "":
         return lead, None
@@ -239,7 +240,7 @@ def _command(fields: dict[str, Any], lead: str | None, options: IngestOptions) -
     for name in NEEDED_BY_COMMAND.get(fields["do"], ()):
         if not fields.get(name):
             raise missing(name, f"what the command {fields['do']} is about")
-        identifier(name, fields[name])
+        (lead_id if name == "into" else identifier)(name, fields[name])
 
 
 _OWN_FIELDS = {

@@ -101,6 +101,14 @@ def identifier(name: str, value: Any) -> str:
     return value
 
 
+def lead_id(name: str, value: Any) -> str:
+    """An identifier that is a lead's. A NUL character at its beginning is the mark of records that are about no lead."""
+    text = identifier(name, value)
+    if text[:1] == "\0":
+        raise bad_field(name, value, "a text that does not begin with a NUL character")
+    return text
+
+
 def time_ms(value: Any) -> int:
     """Epoch milliseconds of a ``time`` field; refuses what is no time, or a time outside the years 2000 to 2100."""
     if value is None:

@@ -366,3 +366,10 @@ def test_a_refused_text_is_shown_in_part_only() -> None:
 def test_every_kind_can_be_read() -> None:
     needed: dict[str, dict[str, Any]] = {"profile": {"attributes": {}}, "feedback": {"decision": "won"}, "command": {"do": "reset"}}
     assert [event(kind, **needed.get(kind, {})).kind for kind in KINDS] == list(KINDS)
+
+
+def test_no_lead_is_named_like_a_record_of_our_own() -> None:
+    for odd in ("\0", "\0position/score/3"):
+        assert refusal("web_visit", lead_id=odd)[0] == "bad_field"
+        assert refusal("command", lead_id="l", do="merge", into=odd)[0] == "bad_field"
+    assert event("web_visit", lead_id="x\0").lead == "x\0"
