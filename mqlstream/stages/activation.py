@@ -121,6 +121,7 @@ class Definitions:
         self._todo: list[str] = []
         self._busy = False
         self._complained = False
+        self._resumed = False
 
     def restore(self, key: bytes, value: bytes | None) -> bool:
         """Take a record of the changelog, if it is one of ours."""
@@ -140,8 +141,10 @@ class Definitions:
             return False
         return True
 
-    def settle(self) -> Changes:
-        """Before the first event: put what the log has activated into force. Raises `Unable`."""
+    def resume(self) -> None:
+        """All is restored: put what the log has activated into force, and see which leads are behind. Raises `Unable`."""
+        if self._resumed:
+            return
         table, files = self._table, self.program
         for number in sorted(self._kept):
             self._step(number)
@@ -149,8 +152,13 @@ class Definitions:
         table.program = self.program
         if self.program.has_timers and not files.has_timers:
             table.wake_all()
-        new = table.settle_layout(newest)
         self._begin(newest)
+        self._resumed = True
+
+    def settle(self) -> Changes:
+        """Before the first event: the program's layout gets a number, which goes into the changelog when it is new."""
+        self.resume()
+        new = self._table.settle_layout(max(self._kept, default=0))
         return [] if new is None else [self._layout_record(new)]
 
     def activate(self, record: Record, before_ms: int | None) -> Changes:

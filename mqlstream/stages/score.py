@@ -23,6 +23,7 @@ from mqlstream.core.table import LeadTable
 from mqlstream.core.tally import Tally
 from mqlstream.core.timers import fire
 from mqlstream.engine.interfaces import Effects, Output, Record
+from mqlstream.engine.surroundings import Surroundings
 from mqlstream.handoff import cloudevents
 from mqlstream.ingest.machines import DEFAULT_RULES, Rules
 from mqlstream.stages.account_leads import AccountLeads
@@ -130,6 +131,10 @@ class ScoreProcessor:
         lead_id = key.decode()
         self._table.load(lead_id, value)
         self._catching_up.load(lead_id, value)
+
+    def attend(self, surroundings: Surroundings) -> None:
+        """All is restored: rescoring goes on, whether events come or not. Raises `Unable`."""
+        self._definitions.resume()
 
     def process(self, records: Sequence[Record], wall_ms: int | None) -> Effects:
         effects = Effects(note=_Note(caught_up=wall_ms is not None))

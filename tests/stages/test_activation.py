@@ -15,6 +15,7 @@ from mqlstream.core.packing import unpack
 from mqlstream.definition import parse_text
 from mqlstream.definition.model import Definition
 from mqlstream.engine.interfaces import Effects, Headers, Unable
+from mqlstream.engine.surroundings import Surroundings
 from mqlstream.handoff.contract import parse
 from mqlstream.stages.activation import ACTIVATION_KEY
 from mqlstream.stages.score import LAYOUT_KEY, ScoreOptions, ScoreProcessor, ScoreStage
@@ -104,6 +105,7 @@ class Task:
         self.processor = self.stage.processor(0)
         for key, value in self.changelog().items():
             self.processor.restore(key, value)
+        self.processor.attend(Surroundings(1, frozenset, lambda: WALL))
         return self.processor
 
     def changelog(self) -> dict[bytes, bytes | None]:
@@ -215,7 +217,6 @@ def test_a_definition_of_another_name_joins_the_others() -> None:
 
 
 def test_leads_are_rescored_a_few_at_a_time_and_the_rest_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mqlstream.stages.activation.RESCORED_AT_ONCE", 2)
     monkeypatch.setattr("mqlstream.stages.activation.Definitions.rescore.__defaults__", (2,))
     task = Task()
     task.read(*[visit(0, f"lead {number}") for number in range(7)])
@@ -227,6 +228,27 @@ def test_leads_are_rescored_a_few_at_a_time_and_the_rest_is_told(monkeypatch: py
     assert left == [5, 3, 1]
     assert len(task.handoffs(*task.written)) == 7
     assert metrics.REGISTRY.get_sample_value("mqlstream_rescoring_remaining_leads") == 0
+
+
+def test_a_task_that_is_taken_over_goes_on_rescoring_though_no_event_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mqlstream.stages.activation.Definitions.rescore.__defaults__", (2,))
+    task = Task()
+    task.read(*[visit(0, f"lead {number}") for number in range(7)])
+    assert len(task.read(pushed(EASIER, 1, "all"))) == 2
+    task.restart()
+    assert len(task.idle()) == 5
+
+
+def test_a_task_that_is_taken_over_by_a_worker_that_cannot_read_its_version_stops_at_once() -> None:
+    task = Task()
+    task.read(visit(0), pushed(EASIER, 1))
+    (key,) = [key for key in task.changelog() if key.startswith(ACTIVATION_KEY)]
+    kept = task.changelog()[key]
+    assert kept is not None
+    task.written.append(Effects([(key, kept.replace(b"rules:", b"novelty: 1\\nrules:"))]))
+    task.stage = Task().stage  # another worker
+    with pytest.raises(Unable, match="definition first version 2 is in force from here on, but this worker cannot read it"):
+        task.restart()
 
 
 def test_what_led_to_the_version_in_force_is_forgotten_once_all_leads_are_rescored() -> None:
