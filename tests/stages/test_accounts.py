@@ -113,6 +113,21 @@ def test_without_accounts_in_a_definition_nothing_is_told() -> None:
     assert len(changes(scored(ASKING, EVENTS))) == 4
 
 
+def test_a_version_with_accounts_is_told_from_the_next_event_on() -> None:
+    asking = ASKING.replace("version: 1", "version: 2")
+    plan = offline.compile_texts([asking]).plans[0]
+    version = wire.broadcast(wire.Activation(plan.id, plan.version, plan.digest, asking, START + 10 * HOUR, "none", "a test"))
+    processor = ScoreStage(TOPICS, offline.compile_texts([PLAIN]), ScoreOptions()).processor(0)
+    told = [Read(wire.encode(each), number, each.time, key=wire.key_of(each.lead)) for number, each in enumerate(EVENTS)]
+    batch = [
+        *told[:5],
+        Read(version[1], 5, START, key=version[0]),
+        *(Read(each.value, 6 + each.offset, each.timestamp, key=each.key) for each in told[5:6]),
+    ]
+    found = changes([processor.process(batch, None)])
+    assert [(each.lead, each.asked[0].version, [move.as_of for move in each.moves]) for each in found] == [("ann", 2, [START + 200 * HOUR])]
+
+
 def test_of_a_batch_an_account_is_told_once_of_each_lead_with_all_its_moves() -> None:
     told = changes(scored(ASKING, EVENTS[:3]))
     assert [(each.account, each.lead, [move.as_of for move in each.moves]) for each in told] == [
