@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from mqlstream.engine.interfaces import Commit, Effects, Output, Record
+from mqlstream.engine.interfaces import Commit, Effects, Output, Record, Unable
 from mqlstream.engine.manual_time import simulate
 from mqlstream.engine.memory import MemoryBroker, MemoryCluster
 from mqlstream.engine.status import Options, TaskState
@@ -298,6 +298,40 @@ def test_a_processor_that_keeps_failing_is_stuck_loudly_commits_nothing_and_its_
     errors = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert 2 <= len(errors) <= 3, "once a minute"
     assert "somebody" not in caplog.text
+
+
+class _Old(Table):
+    def process(self, records, wall_ms):
+        if any(record.value == b"new" for record in records):
+            raise Unable("in[0] offset 3 is written in a newer language")
+        return super().process(records, wall_ms)
+
+
+class _OldStage(Counting):
+    def processor(self, task: int) -> Table:
+        return _Old(self.outputs, self.dead_letters)
+
+
+def test_a_worker_that_is_too_old_for_what_comes_next_is_not_ready_says_why_and_a_newer_one_goes_on(caplog):
+    async def main() -> None:
+        cluster = _cluster()
+        _fill(cluster, 3)
+        cluster.append("in", b"lead-1", b"new", timestamp=cluster.now_ms())
+        old = Worker(cluster, _OldStage())
+        await asyncio.sleep(2)
+        assert old.runner.status().not_ready == ("count task 0 is stuck: in[0] offset 3 is written in a newer language",)
+        assert "commit" not in cluster.steps
+        await old.stop()
+        stage = Counting()
+        new = Worker(cluster, stage)
+        await asyncio.sleep(2 * TIMER_MS / 1000)
+        await new.settled()
+        check(cluster, stage)
+        await new.stop()
+
+    with caplog.at_level(logging.ERROR):
+        simulate(main())
+    assert "count[0] is stuck at the same place: in[0] offset 3 is written in a newer language" in caplog.text
 
 
 def test_a_record_the_broker_refuses_is_not_committed_and_the_task_is_stuck_until_it_is_taken(caplog):
