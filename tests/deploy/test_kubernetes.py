@@ -56,7 +56,8 @@ def test_the_workers_may_do_what_they_do_with_each_topic_and_no_more():
     for topic in declared():
         # The program writes definitions only at an operator's hand, who has an account of their own.
         # Handoffs are read again, for insights; feedback and commands are written where they were posted to a worker.
-        expected = reads[{"definitions": "input", "handoff": "internal", "feedback": "internal", "commands": "internal"}.get(topic.key, topic.role)]
+        told = {"definitions": "input", **dict.fromkeys(("handoff", "feedback", "commands"), "internal")}
+        expected = reads[told.get(topic.key, topic.role)]
         assert allowed("mqlstream", "topic", getattr(topics, topic.key)) == expected, topic.key
 
 
