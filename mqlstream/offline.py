@@ -15,11 +15,10 @@ from mqlstream.core.outcome import Outcome
 from mqlstream.core.outputs import Output
 from mqlstream.core.packing import unpack
 from mqlstream.core.plan import HandoffShape, Program
-from mqlstream.core.scoring import explain, grade_of, score_of
 from mqlstream.core.step import step
 from mqlstream.core.table import LeadTable
 from mqlstream.core.takeover import Change, TakeOver
-from mqlstream.core.timeline import life
+from mqlstream.core.timeline import life, standing
 from mqlstream.core.timers import fire
 from mqlstream.core.told import Telling
 from mqlstream.definition import parse_text
@@ -138,22 +137,9 @@ def take_over(table: LeadTable, definition: Definition, change: Change) -> list[
 
 def lead_objects(program: Program, lead: Lead, as_of: int, *, whole: bool = False) -> Iterator[dict[str, Any]]:
     """What `score --leads` prints of one lead, one object per definition; with ``whole``, its whole life (`core.timeline`)."""
+    tell = life if whole else standing
     for plan in program.plans:
-        if whole:
-            yield life(plan, lead, as_of)
-            continue
-        explained = explain(plan, lead, as_of)
-        track = lead.track(plan.id)
-        yield {
-            "lead_id": lead.id,
-            "definition": plan.id,
-            "as_of": as_of,
-            "stage": track.stage,
-            "cycle": track.cycle,
-            "score": score_of(plan, explained.sums),
-            "grade": grade_of(plan, explained.sums),
-            "contributions": explained.contributions,
-        }
+        yield tell(plan, lead, as_of)
 
 
 def order_key(event: Event, raw: bytes | dict[str, Any]) -> tuple[int, str, str, bytes]:

@@ -11,6 +11,7 @@ from typing import Any
 import click
 import orjson
 
+from mqlstream.cli.options import config_option
 from mqlstream.cli.output import emit, format_option
 from mqlstream.core.event import Event
 from mqlstream.errors import UsageError
@@ -50,7 +51,7 @@ def list_(format_: str) -> None:
 @command.command()
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True), metavar="FILE")
 @click.option("--source", "name", required=True, metavar="S", help="An adapter's name, or a topic under `sources` in the settings.")
-@click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="F", help="Settings file (YAML); variables win over it.")
+@config_option
 @click.option("--header", "headers", multiple=True, metavar="NAME=VALUE", help="A header of the record, such as ce_type=com.acme.signup.")
 @format_option
 def test(file: Path, name: str, config_file: Path | None, headers: Sequence[str], format_: str) -> int:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import click
 
+from mqlstream.cli.options import config_option
 from mqlstream.cli.output import format_option
 from mqlstream.cli.writing import SOURCE, write
 from mqlstream.config import load
@@ -28,7 +29,7 @@ def _options(command: _Command) -> _Command:
     """What all commands have in common."""
     for option in (
         format_option,
-        click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="F", help="Settings file (YAML); variables win."),
+        config_option,
         click.option("--time", "time", metavar="T", help="When it was decided: epoch ms or RFC 3339. Default: now."),
         click.option("--by", metavar="WHO", help="Who asks for it; kept in the lead's audit."),
         click.option("--reason", metavar="TEXT", help="Why; kept in the lead's audit."),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from mqlstream.cli.options import config_option
 from mqlstream.cli.output import emit, format_option
 from mqlstream.config import load
 from mqlstream.config.show import effective
@@ -23,7 +24,7 @@ def command() -> None:
 
 
 @command.command()
-@click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="F", help="Settings file (YAML); variables win over it.")
+@config_option
 @format_option
 def show(config_file: Path | None, format_: str) -> None:
     """Print every setting, its value and where that came from; secrets are masked.

@@ -7,14 +7,15 @@ import getpass
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from mqlstream.cli.logs import configure, quiet_client
+from mqlstream.cli.options import config_option
 from mqlstream.cli.output import emit, format_option
 from mqlstream.config import kafka_kwargs, load
 from mqlstream.core.takeover import HANDOFF
@@ -26,15 +27,6 @@ from mqlstream.definition.publish import differences, new_fields, self_contained
 from mqlstream.doors.definitions import DefinitionsDoor, Published, Pushed
 from mqlstream.errors import CheckFailed, UsageError
 from mqlstream.topics import Topics
-
-_Command = TypeVar("_Command", bound=Callable[..., Any])
-
-
-def _config_option(command: _Command) -> _Command:
-    option = click.option(
-        "--config", "config_file", type=click.Path(path_type=Path), metavar="F", help="Settings file (YAML); variables win over it."
-    )
-    return option(command)
 
 
 @click.group()
@@ -57,7 +49,7 @@ def command() -> None:
 )
 @click.option("--dry-run", is_flag=True, help="Check and tell, write nothing.")
 @click.option("--by", metavar="WHO", help="Who pushes. Default: the user's name.")
-@_config_option
+@config_option
 @format_option
 def push(files: Sequence[Path], on_activate: str | None, dry_run: bool, by: str | None, config_file: Path | None, format_: str) -> int:
     """Publish versions, all or none, and put them into force: from their place in the log on workers score with them.
@@ -91,7 +83,7 @@ def push(files: Sequence[Path], on_activate: str | None, dry_run: bool, by: str 
 
 
 @command.command("list")
-@_config_option
+@config_option
 @format_option
 def list_(config_file: Path | None, format_: str) -> None:
     """Print the newest published version of each definition.
@@ -122,7 +114,7 @@ def list_(config_file: Path | None, format_: str) -> None:
 @command.command()
 @click.argument("a", metavar="A")
 @click.argument("b", metavar="[B]", required=False)
-@_config_option
+@config_option
 @format_option
 def diff(a: str, b: str | None, config_file: Path | None, format_: str) -> int:
     """Print what differs from A to B, part by part; exit 1 if anything does.

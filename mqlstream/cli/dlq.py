@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import click
 
 from mqlstream.cli.logs import configure, quiet_client
+from mqlstream.cli.options import config_option
 from mqlstream.cli.output import emit, format_option
 from mqlstream.cli.telling import date
 from mqlstream.config import Settings, kafka_kwargs, load
@@ -28,12 +29,6 @@ _COLUMNS = ("place", "put_aside", "reason", "topic", "retries", "retried", "deta
 _DETAIL = 100  # characters in a table
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _Result = TypeVar("_Result")
-
-
-def _config_option(command: _Command) -> _Command:
-    return click.option(
-        "--config", "config_file", type=click.Path(path_type=Path), metavar="F", help="Settings file (YAML); variables win."
-    )(command)
 
 
 def _filters(command: _Command) -> _Command:
@@ -63,7 +58,7 @@ def command() -> None:
 
 
 @command.command("list")
-@_config_option
+@config_option
 @_filters
 @click.option("--count", "counted", is_flag=True, help="Print how many there are, by reason and topic.")
 @click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, metavar="N", help="Print the newest N.")
@@ -89,7 +84,7 @@ def list_(config_file: Path | None, counted: bool, limit: int, format_: str, **f
 
 
 @command.command()
-@_config_option
+@config_option
 @click.argument("places", nargs=-1, required=True, metavar="PLACE...")
 @format_option
 def show(config_file: Path | None, places: Sequence[str], format_: str) -> None:
@@ -117,7 +112,7 @@ def show(config_file: Path | None, places: Sequence[str], format_: str) -> None:
 
 
 @command.command("retry")
-@_config_option
+@config_option
 @_filters
 @click.option("--place", "places", multiple=True, metavar="PLACE", help="This one, PARTITION:OFFSET; may be repeated.")
 @click.option("--all", "everything", is_flag=True, help="All there are; needed where nothing else is said.")

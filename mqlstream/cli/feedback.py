@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from mqlstream.cli.options import config_option
 from mqlstream.cli.output import format_option
 from mqlstream.cli.writing import SOURCE, write
 from mqlstream.config import load
@@ -25,7 +26,7 @@ from mqlstream.topics import Topics
 @click.option("--time", "time_", metavar="T", help="When it was decided: epoch ms or RFC 3339. Default: now.")
 @click.option("--id", "event_id", metavar="ID", help="Of the event: the same id again is no second answer. Default: made up.")
 @click.option("--source", default=SOURCE, show_default=True, metavar="NAME", help="Where the answer comes from; ids are unique within.")
-@click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="F", help="Settings file (YAML); variables win over it.")
+@config_option
 @format_option
 def command(
     lead: str,

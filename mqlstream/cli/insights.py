@@ -11,13 +11,14 @@ from typing import Any
 import click
 
 from mqlstream.cli.lead import worker_address
+from mqlstream.cli.options import config_option
 from mqlstream.cli.output import emit, format_option
 from mqlstream.config import load
 from mqlstream.errors import UsageError
 
 
 @click.command("insights")
-@click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="F", help="Settings file (YAML); variables win over it.")
+@config_option
 @click.option("--url", metavar="URL", help="A worker with the role insights. Default: the address in the settings, http://127.0.0.1:8080.")
 @click.option("--definition", metavar="D", help="Only this definition.")
 @click.option("--since", metavar="DAY", help="Handoffs from this day on, such as 2026-11-02 (UTC).")

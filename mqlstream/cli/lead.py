@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from mqlstream.cli import commanding
+from mqlstream.cli.options import config_option
 from mqlstream.cli.output import emit, format_option
 from mqlstream.cli.telling import date, plain, tell, tell_audit, tell_life
 from mqlstream.config import Settings, load
@@ -30,7 +31,7 @@ def _options(command: _Command) -> _Command:
         click.option("--at", metavar="T", help="As it will stand then: epoch ms or RFC 3339. Default: the lead's newest event or timer."),
         click.option("--definition", metavar="ID", help="Only this definition. Default: all in force."),
         click.option("--url", metavar="URL", help="Any worker. Default: the address in the settings, http://127.0.0.1:8080."),
-        click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="F", help="Settings file (YAML); variables win."),
+        config_option,
         click.argument("lead"),
     ):
         command = option(command)

@@ -8,10 +8,11 @@ from pathlib import Path
 import click
 
 from mqlstream.cli.logs import configure, quiet_client
+from mqlstream.cli.options import config_option
 
 
 @click.command("run")
-@click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="F", help="Settings file (YAML); variables win over it.")
+@config_option
 @click.option("--roles", default="ingest,score,insights,web", show_default=True, metavar="ROLE,...", help="What this worker does.")
 def command(config_file: Path | None, roles: str) -> int:
     """Run a worker. Several of them share the work; SIGTERM drains one.

@@ -14,6 +14,7 @@ import click
 import orjson
 
 from mqlstream.cli.logs import configure, quiet_client
+from mqlstream.cli.options import config_option
 from mqlstream.config import Settings, kafka_kwargs, load
 from mqlstream.errors import UsageError
 from mqlstream.handoff.contract import HandoffEvent
@@ -23,7 +24,7 @@ from mqlstream.topics import Topics
 
 
 @click.command("subscribe")
-@click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="F", help="Settings file (YAML); variables win over it.")
+@config_option
 @click.option("--group", default="mqlstream-subscribe", show_default=True, metavar="G", help="Consumer group; its members share the leads.")
 @click.option("--exec", "program", metavar="CMD", help="Run CMD for each event, its JSON on stdin; exit code 0 means done.")
 @click.option("--webhook", metavar="URL", help="POST each event's JSON to URL; 2xx means done.")

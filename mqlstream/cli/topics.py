@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
+from mqlstream.cli.options import config_option
 from mqlstream.cli.output import emit, format_option
 from mqlstream.config import load
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 _COLUMNS = ("topic", "what", "declared", "actual", "action", "note")
-
-
-def _config_option(command: _Command) -> _Command:
-    option = click.option(
-        "--config", "config_file", type=click.Path(path_type=Path), metavar="F", help="Settings file (YAML); variables win over it."
-    )
-    return option(command)
 
 
 @click.group()
@@ -36,7 +29,7 @@ def command() -> None:
 
 
 @command.command()
-@_config_option
+@config_option
 @format_option
 def plan(config_file: Path | None, format_: str) -> int:
     """Print what differs between the declaration and the cluster; exit 1 if anything has to be done.
@@ -63,7 +56,7 @@ def plan(config_file: Path | None, format_: str) -> int:
 
 
 @command.command()
-@_config_option
+@config_option
 @format_option
 def apply(config_file: Path | None, format_: str) -> int:
     """Create missing topics and alter settings that differ. Deletes nothing and changes no partition count.
@@ -85,7 +78,7 @@ def apply(config_file: Path | None, format_: str) -> int:
 
 
 @command.command()
-@_config_option
+@config_option
 @click.option("--as", "as_", type=click.Choice(("strimzi", "asyncapi", "script")), required=True, help="The format to print.")
 @click.option("--cluster", default="kafka", show_default=True, help="With strimzi: the name of the Kafka resource.")
 def export(config_file: Path | None, as_: str, cluster: str) -> None:

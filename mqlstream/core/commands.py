@@ -24,7 +24,6 @@ from mqlstream.core.tally import Tally
 from mqlstream.core.timers import set_timer
 
 ADOPT = "adopt"  # never from outside: ingest takes no such command
-VIA = "@via"  # in the body of what was passed on: the leads that passed it on
 CORRECTED_MAX = 256  # events of a lead that are known to be retracted or a machine's
 AUDIT_MAX = 32
 ADOPTED_MAX = 256  # leads merged into one that are known to have been
@@ -69,7 +68,7 @@ def _about(event: Event) -> str:
     body = event.body
     if event.body["do"] in (RETRACT, VERDICT):
         return f"{body['event_source']}\x1f{body['event_id']}"
-    return str(body[VIA][-1]) if VIA in body else str(body.get("into") or "")
+    return event.via[-1] if event.via else str(body.get("into") or "")
 
 
 def correction(commands: Commands, source: str, event_id: str) -> str | None:
@@ -81,8 +80,7 @@ def correction(commands: Commands, source: str, event_id: str) -> str | None:
 def passed_on(lead: Lead, event: Event) -> list[Event]:
     """An event of a lead that was merged, on its way to the lead that goes on."""
     assert lead.state.commands is not None
-    via = [*event.body.get(VIA, ()), lead.id]
-    return [msgspec.structs.replace(event, lead=lead.state.commands.merged_into, body={**event.body, VIA: via})]
+    return [msgspec.structs.replace(event, lead=lead.state.commands.merged_into, via=(*event.via, lead.id))]
 
 
 def _correct(program: Program, lead: Lead, event: Event) -> tuple[list[Output], Sequence[Event]]:
@@ -165,9 +163,9 @@ def _erase_too(lead: Lead, command: Event) -> list[Event]:
     commands = lead.state.commands
     if commands is None:
         return []
-    via = [*command.body.get(VIA, ()), lead.id]
+    via = (*command.via, lead.id)
     others = [*commands.adopted, *([commands.merged_into] if commands.merged_into else [])]
-    return [msgspec.structs.replace(command, lead=other, body={**command.body, VIA: via}) for other in others if other not in via]
+    return [msgspec.structs.replace(command, lead=other, via=via) for other in others if other not in via]
 
 
 def _withdraw_all(program: Program, lead: Lead, stage: str, reason: str) -> list[Output]:
@@ -193,12 +191,11 @@ def _merge(program: Program, lead: Lead, event: Event) -> tuple[list[Output], Se
         "paths": program.layout.paths,
         "by": event.body.get("by"),
         "reason": event.body.get("reason"),
-        VIA: [*event.body.get(VIA, ()), lead.id],
     }
     commands = Commands(merged_into=into, audit=state.commands.audit)
     empty = LeadState(state.layout, state.as_of, state.first_seen, state.seq, heard=state.heard, commands=commands)
     lead.start_anew(empty)
-    return outputs, [msgspec.structs.replace(event, lead=into, body=body)]
+    return outputs, [msgspec.structs.replace(event, lead=into, body=body, via=(*event.via, lead.id))]
 
 
 def _packed(lead: Lead) -> bytes:
@@ -213,7 +210,7 @@ def _adopt(program: Program, lead: Lead, event: Event) -> tuple[list[Output], Se
     """Take over what another lead had: every event once, in order, as if it had always been this lead's."""
     state, commands = lead.state, lead.state.commands
     assert commands is not None
-    if commands.merged_into in event.body[VIA]:
+    if commands.merged_into in event.via:
         commands.merged_into = ""  # each was merged into the other: the one that is asked last goes on
     try:
         other = unpack(b64decode(event.body["record"]))
@@ -226,8 +223,7 @@ def _adopt(program: Program, lead: Lead, event: Event) -> tuple[list[Output], Se
         commands.corrected = {**other.commands.corrected, **commands.corrected}
         commands.audit = sorted([*other.commands.audit, *commands.audit])[-AUDIT_MAX:]
         commands.adopted = list(dict.fromkeys([*commands.adopted, *other.commands.adopted]))
-    giver = event.body[VIA][-1]
-    commands.adopted = [each for each in dict.fromkeys([*commands.adopted, giver]) if each != lead.id][-ADOPTED_MAX:]
+    commands.adopted = [each for each in dict.fromkeys([*commands.adopted, event.via[-1]]) if each != lead.id][-ADOPTED_MAX:]
     for entry in other.entries:
         _take(lead, entry, other.sources[entry.source])
     for fact in other.facts:

@@ -80,7 +80,9 @@ def catch_up(program: Program, lead: Lead, until_ms: int) -> list[Output]:
             set_timer(program, lead, moment)
     outputs += _fire_until(program, lead, min(until_ms - 1, ahead))
     state.as_of = max(ahead, state.as_of)
-    lead.tallies = [None] * len(tallies) if outputs else tallies
+    lead.tallies = tallies
+    if outputs:
+        lead.recount()
     state.unreviewed = next((moment for moment in moments if moment >= until_ms), NEVER)
     return outputs
 
@@ -91,7 +93,7 @@ def answer_in_order(program: Program, lead: Lead, event: Event) -> tuple[Outcome
     state = lead.state
     ahead = state.as_of
     state.as_of = min(ahead, max([event.time, *(track.entered for track in state.tracks.values())]))
-    lead.tallies = [None] * len(lead.tallies)
+    lead.recount()
     outcome, moved = answer(program, lead, event)
     if moved:
         _part(program, lead)
@@ -99,7 +101,7 @@ def answer_in_order(program: Program, lead: Lead, event: Event) -> tuple[Outcome
         set_timer(program, lead, state.as_of)
     later = [moment for moment in _moments(lead, event.time + 1, ahead) if moment > state.as_of]
     state.as_of = max(ahead, state.as_of)
-    lead.tallies = [None] * len(lead.tallies)
+    lead.recount()
     if moved and later:
         state.unreviewed = later[0]
     return outcome, outputs + moved
@@ -128,7 +130,7 @@ def _go_back(lead: Lead, begin: int) -> None:
     times += [fact.time for fact in state.facts]
     times += [track.entered for track in state.tracks.values()]
     state.as_of = max((time for time in times if time < begin), default=NEVER)
-    lead.tallies = [None] * len(lead.tallies)
+    lead.recount()
 
 
 def _fire_until(program: Program, lead: Lead, moment: int) -> list[Output]:
@@ -179,7 +181,7 @@ def _part(program: Program, lead: Lead) -> None:
         if track.entered == state.as_of:
             track.since = since
     lead.ledger.packer.forget()
-    lead.tallies = [None] * len(lead.tallies)
+    lead.recount()
 
 
 def _time(entry: Entry) -> int:

@@ -25,7 +25,8 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     ``time`` is the event's own time in epoch milliseconds. ``body`` holds every other field of the input as it came
     (``path``, ``form``, ``fields``, ``properties``, unknown ones too), with ``host path query utm`` derived from a url.
     ``attributes`` is what the event says about the lead: a profile's attributes, or form fields that the ingest
-    configuration maps. ``email`` is the normalised address the event carried, if any.
+    configuration maps. ``email`` is the normalised address the event carried, if any. ``via``: the merged leads that
+    passed the event on, first to last; never from outside.
     """
 
     source: str
@@ -38,6 +39,7 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     machine: bool = False
     attributes: dict[str, Any] | None = None
     clock_skew: bool = False
+    via: tuple[str, ...] = ()
 
 
 def order(event: Event) -> tuple[int, str, str]:

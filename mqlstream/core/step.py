@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from mqlstream.core.commands import ADOPT, RETRACT, VERDICT, VIA, correction, obey, passed_on
+from mqlstream.core.commands import ADOPT, RETRACT, VERDICT, correction, obey, passed_on
 from mqlstream.core.deferral import answer_in_order, catch_up, put_off, reviewed_until
 from mqlstream.core.event import ACTIVITY_KINDS, DAY_MS, KINDS, Event
 from mqlstream.core.feedback import answer
@@ -104,11 +104,11 @@ def step(program: Program, lead: Lead, event: Event, before_ms: int | None = Non
 def _told(program: Program, lead: Lead, event: Event, before_ms: int | None) -> Result | None:
     """Feedback and commands, and events of which a command has said something; None: go on as with any other."""
     commands = lead.state.commands
-    via = event.body.get(VIA, ())
-    if commands is not None and commands.merged_into and event.body.get("do") not in ("merge", "erase"):
-        if commands.merged_into not in via:
+    what = event.body["do"] if event.kind == "command" else None
+    if commands is not None and commands.merged_into and what not in ("merge", "erase"):
+        if commands.merged_into not in event.via:
             return Result(ignored(Reason.MERGED), _NOTHING, passed_on(lead, event))
-        if event.body.get("do") != ADOPT:
+        if what != ADOPT:
             commands.merged_into = ""
     if event.kind == "feedback":
         if before_ms is not None:
@@ -117,7 +117,7 @@ def _told(program: Program, lead: Lead, event: Event, before_ms: int | None) -> 
         if program.has_timers:
             set_timer(program, lead, lead.state.as_of)
         return result
-    if event.kind == "command":
+    if what is not None:
         made_up = [] if before_ms is None else catch_up(program, lead, event.time + 1)
         outcome, outputs, forwards = obey(program, lead, event)
         return Result(outcome, made_up + outputs, forwards)

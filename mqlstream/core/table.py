@@ -165,7 +165,7 @@ class LeadTable:
         while len(record) > RECORD_BYTES and lead.state.entries:
             entries = lead.state.entries
             lead.ledger.drop_before(entries[len(entries) // 2].time + 1)
-            lead.tallies = [None] * len(lead.tallies)
+            lead.recount()
             record = lead.ledger.packer.pack(lead.state)
         return record
 

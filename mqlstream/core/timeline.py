@@ -21,6 +21,7 @@ from mqlstream.core.plan import Attributes, Moment, Part, Plan, RulePlan
 from mqlstream.core.qualify import OPEN_STAGES, awarded_in_cycle
 from mqlstream.core.scoring import (
     Clip,
+    Explained,
     Standing,
     attributes_at,
     clip,
@@ -49,6 +50,23 @@ def life(plan: Plan, lead: Lead, as_of: int) -> Json:
     explained = explain(plan, lead, as_of)
     track = lead.state.tracks.get(plan.id) or Track()
     count = _Count(plan, lead, as_of)
+    return _row(plan, lead, as_of, explained, track) | {
+        "clipped": explained.clipped,
+        "version": plan.version,
+        "digest": plan.digest,
+        **_stage_of(plan, lead, track),
+        "timeline": list(_timeline(count)),
+        "standing": list(count.standing()),
+        "qualify": _qualify(count, track, explained.sums),
+    }
+
+
+def standing(plan: Plan, lead: Lead, as_of: int) -> Json:
+    """The part of `life` that fits a row: stage, score, and what it is made of."""
+    return _row(plan, lead, as_of, explain(plan, lead, as_of), lead.state.tracks.get(plan.id) or Track())
+
+
+def _row(plan: Plan, lead: Lead, as_of: int, explained: Explained, track: Track) -> Json:
     return {
         "lead_id": lead.id,
         "definition": plan.id,
@@ -58,13 +76,6 @@ def life(plan: Plan, lead: Lead, as_of: int) -> Json:
         "score": score_of(plan, explained.sums),
         "grade": grade_of(plan, explained.sums),
         "contributions": explained.contributions,
-        "clipped": explained.clipped,
-        "version": plan.version,
-        "digest": plan.digest,
-        **_stage_of(plan, lead, track),
-        "timeline": list(_timeline(count)),
-        "standing": list(count.standing()),
-        "qualify": _qualify(count, track, explained.sums),
     }
 
 

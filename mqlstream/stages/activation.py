@@ -123,7 +123,7 @@ class Definitions:
         self._complained = False
         self._resumed = False
 
-    def restore(self, key: bytes, value: bytes | None) -> bool:
+    def restore(self, key: bytes, value: bytes | None) -> None:
         """Take a record of the changelog, if it is one of ours."""
         if key.startswith(LAYOUT_KEY):
             number = int(key.removeprefix(LAYOUT_KEY))
@@ -137,9 +137,6 @@ class Definitions:
                 self._kept.pop(number, None)
             else:
                 self._kept[number] = _decode_kept(value)
-        else:
-            return False
-        return True
 
     def resume(self) -> None:
         """All is restored: put what the log has activated into force, and see which leads are behind. Raises `Unable`."""

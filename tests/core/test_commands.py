@@ -294,6 +294,13 @@ def test_what_still_comes_for_a_merged_lead_follows_it() -> None:
     assert life.rows()["bob"]["score"]["total"] > 119
 
 
+def test_nothing_that_an_event_says_of_itself_takes_a_merge_back() -> None:
+    sly = [visit(3, 2 * HOUR, do="merge"), visit(4, 3 * HOUR, **{"via": ["bob"], "@via": ["bob"]}), visit(5, 4 * HOUR, do="adopt")]
+    life = Life().apply(visit(1, 0), command("merge", HOUR, into="bob"), *sly)
+    assert life.rows()["ann"]["score"]["total"] == 0
+    assert [each["event_id"] for each in life.rows()["bob"]["contributions"]] == ["e4", "e3", "e1"]
+
+
 def test_every_command_is_in_the_audit() -> None:
     life = Life().apply(
         visit(1, 0), about("retract", visit(1, 0), HOUR), command("freeze", 2 * HOUR, number=1, by="ann@x.io", reason="on leave")

@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from mqlstream import offline, wire
-from mqlstream.core.commands import VIA
 from mqlstream.core.event import Event
 from mqlstream.handoff.contract import parse
 from mqlstream.wire import key_of, partition_of
@@ -117,7 +116,7 @@ def check_against_replay(installation: Installation) -> None:
     for record in installation.stream(installation.topics.lead_events):
         if wire.heard(record.key, record.value) is None:
             event = wire.decode(record.value or b"")
-            if VIA in event.body:
+            if event.via:
                 passed_on[wire.encode(event)] += 1
             else:
                 newest[record.partition] = max(newest[record.partition], event.time)
@@ -151,6 +150,6 @@ class Replay(offline.Replay):
         self.passed_on: Counter[bytes] = Counter()
 
     def apply(self, event: Event) -> list[dict[str, Any]]:
-        if VIA in event.body:
+        if event.via:
             self.passed_on[wire.encode(event)] += 1
         return super().apply(event)

@@ -27,7 +27,7 @@ from mqlstream.stages.accounts import AccountsProcessor, AccountsStage
 from mqlstream.stages.ingest import IngestStage
 from mqlstream.stages.score import ScoreOptions, ScoreStage
 from mqlstream.topics import Topics
-from tests.stages.test_score import Read
+from tests.stages.reading import Read
 
 TOPICS = Topics("mql.")
 START = 1_793_610_000_000
@@ -56,7 +56,7 @@ def scored(definition: str, *batches: Sequence[Event]) -> list[Effects]:
     """What the SCORE stage does with batches of events."""
     processor = ScoreStage(TOPICS, offline.compile_texts([definition]), ScoreOptions()).processor(0)
     return [
-        processor.process([Read(wire.encode(each), index, each.time, key=wire.key_of(each.lead)) for index, each in enumerate(batch)], None)
+        processor.process([Read(wire.key_of(each.lead), wire.encode(each), index, each.time) for index, each in enumerate(batch)], None)
         for batch in batches
     ]
 
@@ -69,7 +69,7 @@ def changes(written: Sequence[Effects]) -> list[Change]:
 def records(written: Sequence[Effects]) -> list[Read]:
     """The same as the ACCOUNTS stage reads it."""
     told = [each for effects in written for each in effects.outputs if each.topic == TOPICS.account_leads]
-    return [Read(each.value, index, START, TOPICS.account_leads, key=each.key) for index, each in enumerate(told)]
+    return [Read(each.key, each.value, index, START, TOPICS.account_leads) for index, each in enumerate(told)]
 
 
 def qualified(effects: Effects) -> list[tuple[str, str, int, int]]:
@@ -118,11 +118,11 @@ def test_a_version_with_accounts_is_told_from_the_next_event_on() -> None:
     plan = offline.compile_texts([asking]).plans[0]
     version = wire.broadcast(wire.Activation(plan.id, plan.version, plan.digest, asking, START + 10 * HOUR, "none", "a test"))
     processor = ScoreStage(TOPICS, offline.compile_texts([PLAIN]), ScoreOptions()).processor(0)
-    told = [Read(wire.encode(each), number, each.time, key=wire.key_of(each.lead)) for number, each in enumerate(EVENTS)]
+    told = [Read(wire.key_of(each.lead), wire.encode(each), number, each.time) for number, each in enumerate(EVENTS)]
     batch = [
         *told[:5],
-        Read(version[1], 5, START, key=version[0]),
-        *(Read(each.value, 6 + each.offset, each.timestamp, key=each.key) for each in told[5:6]),
+        Read(version[0], version[1], 5, START),
+        *(Read(each.key, each.value, 6 + each.offset, each.timestamp) for each in told[5:6]),
     ]
     found = changes([processor.process(batch, None)])
     assert [(each.lead, each.asked[0].version, [move.as_of for move in each.moves]) for each in found] == [("ann", 2, [START + 200 * HOUR])]
@@ -217,7 +217,7 @@ def test_a_change_that_cannot_be_read_or_applied_goes_aside_and_its_neighbours_c
 
     monkeypatch.setattr(Account, "take", fails_once_half_done)
     read = records(scored(ASKING, EVENTS))
-    effects = AccountsStage(TOPICS).processor(0).process([Read(b"[", 7, START, TOPICS.account_leads, key=b"x"), *read], None)
+    effects = AccountsStage(TOPICS).processor(0).process([Read(b"x", b"[", 7, START, TOPICS.account_leads), *read], None)
     reasons = [dict(each.headers)["mqlstream.reason"] for each in effects.outputs if each.topic == TOPICS.dead_letters]
     assert reasons == [b"bad_record", *[b"failed"] * len([each for each in changes(scored(ASKING, EVENTS)) if each.lead == "cid"])]
     assert len(qualified(effects)) == 1

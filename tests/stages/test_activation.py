@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -14,12 +13,13 @@ from mqlstream.core.event import Event
 from mqlstream.core.packing import unpack
 from mqlstream.definition import parse_text
 from mqlstream.definition.model import Definition
-from mqlstream.engine.interfaces import Effects, Headers, Unable
+from mqlstream.engine.interfaces import Effects, Unable
 from mqlstream.engine.surroundings import Surroundings
 from mqlstream.handoff.contract import parse
 from mqlstream.stages.activation import ACTIVATION_KEY
 from mqlstream.stages.score import LAYOUT_KEY, ScoreOptions, ScoreProcessor, ScoreStage
 from mqlstream.topics import Topics
+from tests.stages.reading import Read
 
 TOPICS = Topics("mql.")
 START = 1_793_610_000_000
@@ -39,19 +39,6 @@ COOLING = EASIER.replace("total: 50}", "total: 50}, rearm: {below: 40, cooldown:
 OTHER_FIELDS = FIRST.replace("version: 1", "version: 3").replace("on: web_visit", "on: web_visit, where: {host: {exists: true}}")
 STRICT = EASIER.replace("qualify:", "disqualify: [{id: rival, where: {company: rival}}]\nqualify:")
 SECOND = EASIER.replace("definition: first", "definition: second").replace("version: 2", "version: 1")
-
-
-@dataclass
-class Read:
-    """A record as a task reads it."""
-
-    key: bytes | None
-    value: bytes | None
-    offset: int
-    timestamp: int
-    topic: str = TOPICS.lead_events
-    partition: int = 0
-    headers: Headers = ()
 
 
 def visit(after_hours: float, lead: str = "ann", **body: Any) -> Event:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -12,11 +11,12 @@ import pytest
 from mqlstream import offline, wire
 from mqlstream.core.event import Event
 from mqlstream.core.packing import unpack
-from mqlstream.engine.interfaces import Effects, Headers
+from mqlstream.engine.interfaces import Effects
 from mqlstream.handoff.contract import parse
 from mqlstream.stages.score import ScoreProcessor, ScoreStage
 from mqlstream.stages.watermark import SILENCE_MS
 from mqlstream.topics import Topics
+from tests.stages.reading import Read
 
 TOPICS = Topics("mql.")
 START = 1_793_610_000_000
@@ -31,19 +31,6 @@ rules:
 qualify: {threshold: {total: 100}}
 """
 COOLING = DEFINITION.replace("total: 100}", "total: 100}, rearm: {below: 60, cooldown: 1d}")
-
-
-@dataclass
-class Read:
-    """A record as a task reads it."""
-
-    key: bytes | None
-    value: bytes | None
-    offset: int
-    timestamp: int
-    topic: str = TOPICS.lead_events
-    partition: int = 0
-    headers: Headers = ()
 
 
 def visit(after_hours: int, lead: str = "ann") -> Event:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from mqlstream import offline, wire
 from mqlstream.core.event import Event
 from mqlstream.core.lead import MACHINE
 from mqlstream.core.packing import unpack
-from mqlstream.engine.interfaces import Headers, Output
+from mqlstream.engine.interfaces import Output
 from mqlstream.handoff.contract import parse
 from mqlstream.ingest.machines import DEFAULT_RULES, KEPT_MS
 from mqlstream.offline import Replay
 from mqlstream.stages.clicks import CHANGELOG_KEY
 from mqlstream.stages.score import ScoreStage
 from mqlstream.topics import Topics
+from tests.stages.reading import Read
 
 TOPICS = Topics("mql.")
 START = 1_793_610_000_000
@@ -28,17 +28,6 @@ rules:
   - {id: demo, on: form_fill, points: 100}
 qualify: {threshold: {total: 100}}
 """
-
-
-@dataclass
-class Read:
-    key: bytes | None
-    value: bytes | None
-    offset: int
-    timestamp: int
-    topic: str = TOPICS.lead_events
-    partition: int = 0
-    headers: Headers = ()
 
 
 class Task:

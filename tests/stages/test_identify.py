@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -14,28 +13,18 @@ from hypothesis import strategies as st
 
 from mqlstream import metrics, wire
 from mqlstream.core.event import DAY_MS, Event
-from mqlstream.engine.interfaces import Headers, Output
+from mqlstream.engine.interfaces import Output
 from mqlstream.engine.surroundings import Surroundings
 from mqlstream.ingest.visitors import HOPS_MAX, WAITING_BYTES, Limits
 from mqlstream.stages.identify import LINKED_DAYS, IdentifyProcessor, IdentifyStage
 from mqlstream.stages.ingest import IngestStage
 from mqlstream.topics import Topics
+from tests.stages.reading import Read
 
 TOPICS = Topics("mql.")
 PARTITIONS = 3
 START = 1_793_610_000_000
 MINUTE = 60_000
-
-
-@dataclass
-class Read:
-    key: bytes | None
-    value: bytes | None
-    offset: int = 0
-    timestamp: int = START
-    topic: str = TOPICS.visitor_events
-    partition: int = 0
-    headers: Headers = ()
 
 
 class Cluster:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -13,11 +12,12 @@ from mqlstream import metrics, offline, wire
 from mqlstream.core import step as step_module
 from mqlstream.core.event import Event
 from mqlstream.core.packing import unpack
-from mqlstream.engine.interfaces import Effects, Headers
+from mqlstream.engine.interfaces import Effects
 from mqlstream.handoff.contract import parse
 from mqlstream.stages import score
 from mqlstream.stages.score import LAYOUT_KEY, ScoreOptions, ScoreProcessor, ScoreStage
 from mqlstream.topics import Topics
+from tests.stages.reading import Read
 
 TOPICS = Topics("mql.")
 START = 1_793_610_000_000
@@ -35,19 +35,6 @@ OTHER = DEFINITION.replace("path: {prefix: /pricing}", "path: {prefix: /pricing}
 )
 
 
-@dataclass
-class Read:
-    """A record as a task reads it."""
-
-    value: bytes | None
-    offset: int = 0
-    timestamp: int = START
-    topic: str = TOPICS.lead_events
-    partition: int = 0
-    key: bytes | None = b"ann"
-    headers: Headers = ()
-
-
 def stage(definition: str = DEFINITION, **options: Any) -> ScoreStage:
     return ScoreStage(TOPICS, offline.compile_texts([definition]), ScoreOptions(**options))
 
@@ -57,7 +44,7 @@ def event(number: int, kind: str = "web_visit", lead: str = "ann", after_ms: int
 
 
 def records(*events: Event) -> list[Read]:
-    return [Read(wire.encode(each), offset, each.time, key=wire.key_of(each.lead)) for offset, each in enumerate(events)]
+    return [Read(wire.key_of(each.lead), wire.encode(each), offset, each.time) for offset, each in enumerate(events)]
 
 
 def restored(of: ScoreStage, written: Sequence[Effects]) -> ScoreProcessor:
@@ -105,7 +92,7 @@ def test_a_restart_between_any_two_events_changes_nothing(cut: int) -> None:
 
 
 def test_a_record_that_cannot_be_read_goes_aside_and_its_neighbours_count() -> None:
-    read = [*records(*EVENTS[:2]), Read(b"\xff", 7), Read(None, 8), *records(*EVENTS[2:])]
+    read = [*records(*EVENTS[:2]), Read(b"ann", b"\xff", 7), Read(b"ann", None, 8), *records(*EVENTS[2:])]
     effects = stage().processor(0).process(read, None)
     assert len(handoffs(effects)) == 2
     dead = [each for each in effects.outputs if each.topic == TOPICS.dead_letters]

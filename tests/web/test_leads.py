@@ -22,7 +22,7 @@ from mqlstream.topics import Topics
 from mqlstream.web.guard import Guard
 from mqlstream.web.leads import PASSED_ON, LeadPages
 from mqlstream.web.server import WebServer
-from tests.stages.test_score import Read
+from tests.stages.reading import Read
 
 PARTITIONS = 2
 START = 1_793_610_000_000
@@ -50,7 +50,7 @@ class Desk:
         for number, event in enumerate(events):
             task = wire.partition_of(wire.key_of(event.lead), PARTITIONS)
             if task in self.processors:
-                self.processors[task].process([Read(wire.encode(event), number, event.time, key=wire.key_of(event.lead))], None)
+                self.processors[task].process([Read(wire.key_of(event.lead), wire.encode(event), number, event.time)], None)
 
     def status(self) -> StageStatus:
         tasks = tuple(TaskStatus(task, TaskState.RUNNING, 0, "", {}) for task in self.processors)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
-from mqlstream.doors.signatures.base import Call, Check, Denied, Scheme, base64_bytes, same
+from mqlstream.doors.signatures.base import Call, Check, Denied, Scheme, base64_bytes, check_one_of
 from mqlstream.ingest.adapters.base import Option
 
 _LEAST = 16  # characters: what can be guessed protects nothing
@@ -24,11 +24,7 @@ def _long_enough(secrets: Sequence[bytes]) -> None:
 
 
 def _check_one(given: bytes, secrets: Sequence[bytes]) -> None:
-    matches = False
-    for secret in secrets:
-        matches |= same(given, secret)
-    if not matches:
-        raise Denied(403, "the secret does not match")
+    check_one_of(given, secrets, "the secret does not match")
 
 
 def _credentials(call: Call, scheme: str) -> str:
