@@ -73,7 +73,14 @@ FIELDS = (
         high=60_000,
     ),
     Field("publish_scores", "yes_no", False, "Whether the scores topic is written.", "true"),
-    Field("state_dir", "path", None, "Folder for local snapshots. This version makes none: tables are restored from Kafka.", "/var/lib/mqlstream", default_text="a folder of the platform's choice"),
+    Field(
+        "state_dir",
+        "path",
+        None,
+        "Folder for local snapshots. This version makes none.",
+        "/var/lib/mqlstream",
+        default_text="a folder of the platform's choice",
+    ),
     Field(
         "http_bind",
         "address",
