@@ -295,7 +295,7 @@ def test_what_still_comes_for_a_merged_lead_follows_it() -> None:
 
 
 def test_nothing_that_an_event_says_of_itself_takes_a_merge_back() -> None:
-    sly = [visit(3, 2 * HOUR, do="merge"), visit(4, 3 * HOUR, **{"via": ["bob"], "@via": ["bob"]}), visit(5, 4 * HOUR, do="adopt")]
+    sly = [visit(3, 2 * HOUR, do="merge"), visit(4, 3 * HOUR) | {"via": ["bob"], "@via": ["bob"]}, visit(5, 4 * HOUR, do="adopt")]
     life = Life().apply(visit(1, 0), command("merge", HOUR, into="bob"), *sly)
     assert life.rows()["ann"]["score"]["total"] == 0
     assert [each["event_id"] for each in life.rows()["bob"]["contributions"]] == ["e4", "e3", "e1"]
