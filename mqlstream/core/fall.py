@@ -44,11 +44,11 @@ def next_look(plan: Plan, lead: Lead, tally: Tally, below: float, from_ms: int) 
 
 def may_rise(plan: Plan, lead: Lead, tally: Tally, at: int) -> bool:
     """Whether a total may rise, by time alone, to what a lead needs: points below 0 fade, or a tier gives more later."""
-    worths = [tally.worth_at(index, at) for index in range(len(plan.lanes))]
-    fading = [lane.negative and lane.shape != "none" and worths[index] < -_FADED for index, lane in enumerate(plan.lanes)]
-    if not any(fading) and not any(tally.tiers.values()):
+    lanes = plan.lanes
+    fading = [index for index, lane in enumerate(lanes) if lane.negative and lane.shape != "none" and tally.worth_at(index, at) < -_FADED]
+    if not fading and not any(tally.tiers.values()):
         return False
-    at_best = [0.0 if fades else worth for fades, worth in zip(fading, worths, strict=True)]
+    at_best = [0.0 if index in fading else tally.worth_at(index, at) for index in range(len(lanes))]
     sums = raw_sums(plan, lead, tally, attributes_at(plan, lead, at), at_best)
     return clip(plan, sums)[plan.total] + plan.tiers_at_best >= plan.needs_total
 

@@ -12,7 +12,8 @@ from __future__ import annotations
 from mqlstream.engine.interfaces import Stage
 
 _FIRST_RECORDS = 25  # after taking over, when it is not known how long a record takes; the limit then grows with every batch
-_GROWTH = 4
+_GROWTH = 16
+_CAUTION = 1.5  # the next batch is to stay this far below the limit, if its records take as long
 
 
 class Pace:
@@ -27,8 +28,9 @@ class Pace:
         """So many records took so long."""
         if seconds > self._compute_s:
             self.records = max(1, int(records * self._compute_s / seconds))
-        elif records >= self.records and seconds * _GROWTH < self._compute_s:
-            self.records = min(self._most, self.records * _GROWTH)
+        elif records >= self.records:
+            growth = min(_GROWTH, self._compute_s / (max(seconds, 1e-6) * _CAUTION))
+            self.records = min(self._most, max(records, int(records * growth)))
 
 
 def until_tick_s(wall_ms: int, interval_ms: int, stage: Stage) -> float:

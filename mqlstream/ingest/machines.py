@@ -23,6 +23,7 @@ import msgspec
 
 from mqlstream.core.event import DAY_MS, Event
 
+JUDGED_ACTIONS = frozenset({"click", "delivered"})  # of email events; the others say nothing of machines
 CLICKS_MAX = 64  # of a lead: those of its newest messages
 DELIVERIES_MAX = 32
 KEPT_MS = DAY_MS  # how late the second half of a pattern may come

@@ -13,7 +13,7 @@ import msgspec
 from mqlstream import wire
 from mqlstream.core.event import Event
 from mqlstream.engine.interfaces import Effects, Output, Record
-from mqlstream.ingest.machines import KEPT_MS, Rules, Watched, look
+from mqlstream.ingest.machines import JUDGED_ACTIONS, KEPT_MS, Rules, Watched, look
 
 CHANGELOG_KEY = b"\x00clicks/"  # + lead id
 WATCHED_KINDS = frozenset({"email_click", "command"})
@@ -43,6 +43,8 @@ class Clicks:
         if event.kind == "command":
             if event.body["do"] == "erase":
                 self._touched[event.lead] = None
+            return event
+        if event.body.get("action") not in JUDGED_ACTIONS:
             return event
         watched = self._touched.get(event.lead)
         if watched is None:

@@ -244,13 +244,11 @@ class ScoreProcessor:
     def _attempt(self, run: Sequence[Record], effects: Effects) -> Exception | None:
         """Apply events of one lead; when that fails ``effects`` are as before, but the lead may not be."""
         note: _Note = effects.note
-        lists: tuple[list[Any], ...] = (effects.outputs, note.scored, note.others, note.handoffs)
-        before = [len(each) for each in lists]
+        outputs, scored, others, handoffs = len(effects.outputs), len(note.scored), len(note.others), len(note.handoffs)
         try:
             self._run(run, effects)
         except Exception as error:
-            for each, length in zip(lists, before, strict=True):
-                del each[length:]
+            del effects.outputs[outputs:], note.scored[scored:], note.others[others:], note.handoffs[handoffs:]
             return error
         return None
 
