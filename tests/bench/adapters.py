@@ -1,14 +1,15 @@
-"""What reading one event of each source costs: adapter and canonical door together, on the payloads of the tests.
+"""What reading one event of each source costs, adapter, canonical door and identity together, beside what scoring an event costs.
 
-No broker, one thread: the CPU time of `mqlstream.ingest.adapters.reading.read` divided by the events that came of it. Beside
-each source stands the cost of the same events as canonical JSON, which is what the adapter adds to.
+No broker, one thread, CPU time, all in one run: `mqlstream.ingest.adapters.reading.read` on the payloads of the tests, then what
+`mqlstream.ingest.visitors` does with the visitors that their events name. Scoring is that of `tests.bench.core`: 30 rules, with the
+opening and packing of leads. Absolute times are this machine's at this moment; their ratio says whether a source costs more than its scoring.
 """
 
 from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -19,19 +20,32 @@ from mqlstream.ingest.adapters.base import Source
 from mqlstream.ingest.adapters.reading import read
 from mqlstream.ingest.adapters.registry import ADAPTERS, source_of
 from mqlstream.ingest.canonical import canonical
+from mqlstream.ingest.identity import visitors_of
+from mqlstream.ingest.results import Anonymous
+from mqlstream.ingest.visitors import DEFAULT_LIMITS, Visitor, links_of
+from tests.bench import core
 from tests.ingest.test_adapters import FILES, records
 
 _REPEATS = 60  # short ones, of which the fastest counts: the others had to share the machine
+_RULES = 30
 
 
 class Cost(NamedTuple):
-    """Microseconds an event, of payloads that are events; ``bytes`` of payload an event."""
+    """Microseconds an event, of payloads that are events; ``bytes`` of payload an event.
+
+    ``read`` is adapter and canonical door, ``plain`` the canonical door alone, for the same events as canonical JSON.
+    """
 
     source: str
     events: int
     bytes: float
-    micros: float
-    canonical_micros: float
+    read: float
+    plain: float
+    identity: float
+
+    @property
+    def together(self) -> float:
+        return self.read + self.identity
 
 
 def measure(rounds: int = 20) -> list[Cost]:
@@ -40,9 +54,7 @@ def measure(rounds: int = 20) -> list[Cost]:
     for name in ADAPTERS:
         source = source_of({"adapter": name})
         payloads = [(value, good) for path in FILES if path.stem == name for value in records(path) if (good := _good(source, value))]
-        events = [
-            reading.result for value, good in payloads for reading in read(source, value, only=good) if isinstance(reading.result, Event)
-        ]
+        events = [event for value, good in payloads for event in _events(source, value, good)]
         plain = [_canonical(event) for event in events]
 
         def adapted(source=source, payloads=payloads) -> None:
@@ -53,19 +65,45 @@ def measure(rounds: int = 20) -> list[Cost]:
             for value in plain:
                 canonical(value)
 
+        visitors: dict[str, Visitor] = {}
+
+        def identified(events=events, visitors=visitors) -> None:
+            _identify(events, visitors)
+
         size = sum(len(value) for value, _ in payloads) / len(events)
-        costs.append(Cost(name, len(events), size, _micros(adapted, rounds) / len(events), _micros(door, rounds) / len(events)))
+        micros = [_micros(work, rounds) / len(events) for work in (adapted, door, identified)]
+        costs.append(Cost(name, len(events), size, *micros))
     return costs
 
 
 def show() -> None:
     """Measure and print."""
-    print("\nAdapter and canonical door, microseconds an event (and the same event as canonical JSON)", flush=True)
-    for cost in measure():
+    scoring = core.rules(_RULES)
+    costs = measure()
+    scoring = min(scoring, core.rules(_RULES))
+    print(f"\nMicroseconds an event; scoring it under {_RULES} rules: {scoring:.1f}. In brackets: the same events as canonical JSON")
+    print(f"  {'source':14} {'adapter and door':>17} {'identity':>9} {'together':>9} {'of scoring':>11} {'bytes':>7}")
+    for cost in costs:
         print(
-            f"  {cost.source:14} {cost.micros:6.1f} us ({cost.canonical_micros:4.1f})   {cost.bytes:6.0f} bytes of payload an event",
-            flush=True,
+            f"  {cost.source:14} {cost.read:10.1f} ({cost.plain:4.1f}) {cost.identity:9.1f} {cost.together:9.1f} "
+            f"{cost.together / scoring:11.2f} {cost.bytes:7.0f}"
         )
+    above = [cost.source for cost in costs if cost.together >= scoring]
+    print(
+        f"Adapter and identity together cost less than scoring the event: {'not ' + ', '.join(above) if above else 'every source'}",
+        flush=True,
+    )
+
+
+def _identify(events: Sequence[Event], visitors: dict[str, Visitor]) -> None:
+    """What the links of these events do to their visitors, and whom events without a lead go to."""
+    for event in events:
+        for visitor, link in links_of(event):
+            visitors.setdefault(visitor, Visitor()).link(link, DEFAULT_LIMITS)
+        if not event.lead:
+            named, _ = visitors_of(event.body)
+            assert named is not None
+            visitors.setdefault(named, Visitor()).follow(event.time, ())
 
 
 def _micros(work: Callable[[], None], rounds: int) -> float:
@@ -83,10 +121,16 @@ def _micros(work: Callable[[], None], rounds: int) -> float:
     return best / rounds * 1e6
 
 
+def _events(source: Source, value: bytes, only: frozenset[int] = frozenset()) -> list[Event]:
+    """The events of a payload, of leads and of visitors."""
+    results = [reading.result for reading in read(source, value, only=only)]
+    return [result.event if isinstance(result, Anonymous) else result for result in results if isinstance(result, Event | Anonymous)]
+
+
 def _good(source: Source, value: bytes) -> frozenset[int]:
     """The places of the parts of a payload that are events, all of each; empty when it has none."""
     readings = read(source, value)
-    spoilt = {reading.place for reading in readings if not isinstance(reading.result, Event)}
+    spoilt = {reading.place for reading in readings if not isinstance(reading.result, Event | Anonymous)}
     return frozenset(reading.place or 0 for reading in readings if reading.place not in spoilt)
 
 
@@ -95,4 +139,4 @@ def _canonical(event: Event) -> bytes:
     plain = msgspec.to_builtins(event)
     body = {name: value for name, value in plain.pop("body", {}).items() if name not in ("host", "path", "query", "utm")}
     lead = plain.pop("lead")
-    return orjson.dumps({"lead_id": lead, **plain, **body})
+    return orjson.dumps({**({"lead_id": lead} if lead else {}), **plain, **body})
