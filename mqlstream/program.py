@@ -32,7 +32,16 @@ def superseded(program: Program, definition: Definition) -> Program:
     after = [definition if each.id == definition.id else each for each in before]
     if definition not in after:
         after.append(definition)
-    return compile_program(after, program.shape, program.email_lists)
+    return compile_program(after, program.shape, program.email_lists, _others(program.prepared, definition))
+
+
+def prepared(program: Program, definition: Definition) -> Program:
+    """The same definitions in force, and ledgers that also keep what this one reads, until it or another of its id is."""
+    return compile_program(program.definitions, program.shape, program.email_lists, (*_others(program.prepared, definition), definition))
+
+
+def _others(definitions: Sequence[Definition], of: Definition) -> tuple[Definition, ...]:
+    return tuple(each for each in definitions if each.id != of.id)
 
 
 def ingest_options(settings: Settings) -> IngestOptions:

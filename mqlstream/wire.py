@@ -35,7 +35,7 @@ class Frontier(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     before_ms: Annotated[int, msgspec.Meta(ge=0)] | None
 
 
-class Activation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Activation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """From here on a version of a definition is in force. All that a task needs for it: it never waits for another topic.
 
     ``text`` is the definition, lists and all; ``digest`` that of its content. ``time`` is when it was pushed, epoch
@@ -49,6 +49,7 @@ class Activation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     time: Annotated[int, msgspec.Meta(ge=0)]
     handoff: Literal["none", "new", "all"] = "none"
     by: str = ""
+    prepares: bool = False
 
 
 ACTIVATION_KEY = _BROADCAST + b"activation"

@@ -6,8 +6,10 @@ import asyncio
 import getpass
 import json
 import os
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,13 +21,12 @@ from mqlstream.cli.options import config_option
 from mqlstream.cli.output import emit, format_option
 from mqlstream.config import kafka_kwargs, load
 from mqlstream.core.takeover import HANDOFF
-from mqlstream.definition import parse_text
 from mqlstream.definition.findings import ERROR, DefinitionError
 from mqlstream.definition.model import Definition
 from mqlstream.definition.parse import parse_file
 from mqlstream.definition.publish import differences, new_fields, self_contained
 from mqlstream.doors.definitions import DefinitionsDoor, Published, Pushed
-from mqlstream.errors import CheckFailed, UsageError
+from mqlstream.errors import UsageError
 from mqlstream.topics import Topics
 
 
@@ -47,22 +48,36 @@ def command() -> None:
     help="Who is handed off by the new version alone: nobody, leads that fulfil it and did not fulfil the one before, or all that "
     "fulfil it. Default: what the definition says, none if nothing.",
 )
+@click.option("--backfill", is_flag=True, help="Before that, read the retained events again for fields that no ledger has.")
 @click.option("--dry-run", is_flag=True, help="Check and tell, write nothing.")
 @click.option("--by", metavar="WHO", help="Who pushes. Default: the user's name.")
 @config_option
 @format_option
-def push(files: Sequence[Path], on_activate: str | None, dry_run: bool, by: str | None, config_file: Path | None, format_: str) -> int:
+def push(
+    files: Sequence[Path],
+    on_activate: str | None,
+    backfill: bool,
+    dry_run: bool,
+    by: str | None,
+    config_file: Path | None,
+    format_: str,
+) -> int:
     """Publish versions, all or none, and put them into force: from their place in the log on workers score with them.
 
     Leads are rescored in the background, from the events that their ledgers keep; no worker is restarted. A version must be above
     the published one of that definition. To roll back, push the old content as a new version: version 7 again as version 9. The
-    same content pushed once more changes nothing, unless --on-activate is given: then it is activated again. Exit 1 when a
-    definition has errors, or its version does not rise.
+    same content pushed once more changes nothing, unless --on-activate or --backfill is given: then it is activated again. Exit 1
+    when a definition has errors, or its version does not rise.
+
+    Fields that no definition read before are missing in the ledgers' earlier events; they are told as new_fields. With --backfill
+    the events that lead-events still has (90 days, unless set otherwise) are read again first, and the version comes into force when
+    all are. Until then nothing changes; should it be cut off, give the same command again.
 
     \b
     Examples:
       mqlstream definitions push b2b.yaml --dry-run
       mqlstream definitions push b2b.yaml trials.yaml --on-activate new
+      mqlstream definitions push b2b.yaml --backfill
     """
     settings = load(config_file, os.environ)
     now_ms = time.time_ns() // 1_000_000
@@ -77,7 +92,9 @@ def push(files: Sequence[Path], on_activate: str | None, dry_run: bool, by: str 
     configure()
     with quiet_client():
         door = DefinitionsDoor(kafka_kwargs(settings), Topics(settings.topic_prefix), settings.app_id)
-        done = asyncio.run(door.push(made, again=on_activate is not None, dry_run=dry_run))
+        again = on_activate is not None or backfill
+        with _progress(backfill and not dry_run, settings.partitions) as passed:
+            done = asyncio.run(door.push(made, again=again, dry_run=dry_run, backfill=passed))
     emit([_row(each, dry_run) for each in done], format_)
     return 0
 
@@ -100,7 +117,7 @@ def list_(config_file: Path | None, format_: str) -> None:
         {
             "definition": each.id,
             "version": each.version,
-            "mode": _parsed(each).mode,
+            "mode": each.read().mode,
             "pushed": datetime.fromtimestamp(each.time / 1000, UTC).isoformat(timespec="seconds"),
             "by": each.by,
             "on_activate": each.on_activate,
@@ -144,6 +161,19 @@ def diff(a: str, b: str | None, config_file: Path | None, format_: str) -> int:
     return 1 if found else 0
 
 
+@contextmanager
+def _progress(backfill: bool, partitions: int) -> Iterator[Callable[[int], None] | None]:
+    """Takes how many partitions are done, and draws a bar on stderr when that is a terminal; None without a backfill."""
+    if not backfill:
+        yield None
+        return
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    with click.progressbar(length=partitions, label="Reading again", file=sys.stderr) as bar:
+        yield bar.update
+
+
 def _read(file: Path) -> Definition | None:
     """The definition in a file, its findings told; None when it has errors."""
     definition, findings = parse_file(file, today=datetime.now(UTC).date())
@@ -160,7 +190,7 @@ def _row(pushed: Pushed, dry_run: bool) -> dict[str, Any]:
         "before": before.version if before is not None else None,
         "action": f"would be {pushed.action}" if dry_run else pushed.action,
         "on_activate": new.on_activate,
-        "new_fields": new_fields(_parsed(before), _parsed(new)) if before is not None else [],
+        "new_fields": new_fields(before.read(), new.read()) if before is not None else [],
     }
 
 
@@ -184,14 +214,7 @@ def _either(name: str, config_file: Path | None) -> Definition:
     if not found:
         known = f"published versions: {', '.join(str(each.version) for each in there)}" if there else "nothing is published under this id"
         raise UsageError(f"{name} is neither a file nor a published definition; {known}")
-    return _parsed(found[-1])
-
-
-def _parsed(published: Published) -> Definition:
-    definition, findings = parse_text(published.text, f"{published.id} version {published.version}")
-    if definition is None:
-        raise CheckFailed(f"{findings[0]}: pushed by another version of mqlstream?")
-    return definition
+    return found[-1].read()
 
 
 def _user() -> str:

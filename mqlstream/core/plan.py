@@ -294,4 +294,5 @@ class Program:
     watches_gaps: bool = False  # some plan has `inactivity`
     shape: HandoffShape = HandoffShape()
     email_lists: EmailLists = SHIPPED
+    prepared: tuple[Any, ...] = ()  # definitions not in force, whose fields ledgers keep already
     definitions: tuple[Any, ...] = ()  # what the plans were compiled from, for whoever compiles again; the core does not look at it

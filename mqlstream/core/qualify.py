@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
+from dataclasses import replace
 
 from mqlstream.core.lead import NEVER, Lead, Track
 from mqlstream.core.ledger import countable
@@ -95,6 +96,16 @@ def holds(plan: Plan, lead: Lead, track: Track, tally: Tally, as_of: int) -> boo
     tally.settle(as_of)
     assert plan.qualifies is not None
     return plan.qualifies(Moment(node_sums(plan, lead, tally, attributes), attributes, awarded_in_cycle(plan, tally, track, attributes)))
+
+
+def fulfils(plan: Plan, lead: Lead, at_ms: int) -> bool:
+    """Whether the lead's score qualifies it under the plan at a moment, whatever its stage and the day; made from scratch."""
+    if plan.qualifies is None:
+        return False
+    if plan.active_from is not None or plan.active_until is not None:
+        plan = replace(plan, active_from=None, active_until=None)
+    tally = Tally.over(plan, lead, at_ms)
+    return tally.potential >= plan.needs and holds(plan, lead, lead.state.tracks.get(plan.id) or Track(), tally, at_ms)
 
 
 def awarded_in_cycle(plan: Plan, tally: Tally, track: Track, attributes: Attributes) -> Callable[[int], bool]:

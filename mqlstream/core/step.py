@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mqlstream.core.commands import ADOPT, RETRACT, VERDICT, correction, obey, passed_on
+from mqlstream.core.completing import COMPLETE, complete
 from mqlstream.core.deferral import answer_in_order, catch_up, put_off, reviewed_until
 from mqlstream.core.event import ACTIVITY_KINDS, DAY_MS, KINDS, Event
 from mqlstream.core.feedback import answer
@@ -117,6 +118,8 @@ def _told(program: Program, lead: Lead, event: Event, before_ms: int | None) -> 
         if program.has_timers:
             set_timer(program, lead, lead.state.as_of)
         return result
+    if what == COMPLETE:
+        return Result(complete(program, lead, event), _NOTHING)
     if what is not None:
         made_up = [] if before_ms is None else catch_up(program, lead, event.time + 1)
         outcome, outputs, forwards = obey(program, lead, event)

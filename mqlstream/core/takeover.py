@@ -10,13 +10,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import NamedTuple
 
+from mqlstream.core.completing import note_activity
 from mqlstream.core.deferral import catch_up
-from mqlstream.core.inactivity import ends_gap
-from mqlstream.core.lead import NEVER, Lead, LeadState, Track
+from mqlstream.core.lead import NEVER, Lead, LeadState
 from mqlstream.core.outputs import Output
 from mqlstream.core.packing import lay_out
 from mqlstream.core.plan import Plan, Program
-from mqlstream.core.qualify import OPEN_STAGES, holds, review
+from mqlstream.core.qualify import OPEN_STAGES, fulfils, review
 from mqlstream.core.scoring import EPSILON, attributes_at, node_sums
 from mqlstream.core.step import open_lead
 from mqlstream.core.tally import Tally
@@ -27,7 +27,8 @@ _END = 2**62  # after any event
 
 
 class Change(NamedTuple):
-    """Which definition changes, when (epoch milliseconds), and who is handed off by that alone: one of `HANDOFF`.
+    """Which definition changes, when (epoch milliseconds), and who is handed off by that alone: one of `HANDOFF`. None but what
+    ledgers keep: ``definition`` is empty.
 
     ``before_ms`` is as in `mqlstream.core.step.step`: given while older events may be missing.
     """
@@ -45,9 +46,8 @@ class TakeOver:
         self.old = old
         self.new = new
         self.change = change
-        self._old_plan = _always(_plan(old, change.definition))
+        self._old_plan = _plan(old, change.definition)
         self._plan = _plan(new, change.definition)
-        self._at_any_time = _always(self._plan)
 
     def lead(self, lead_id: str, state: LeadState) -> tuple[Lead, list[Output]]:
         """The lead under the new program, and what that set off, in order. ``state`` is laid out as the old program has it."""
@@ -56,12 +56,12 @@ class TakeOver:
         outputs = self._finish(lead)
         state = lead.state
         at_ms = max(state.as_of, change.at_ms)
-        held = self._asks_before(state) and _holds(self._old_plan, lead, at_ms)
+        held = self._asks_before(state) and self._old_plan is not None and fulfils(self._old_plan, lead, at_ms)
         lay_out(state.entries, self.old.layout, self.new.layout)
         lead = open_lead(self.new, lead_id, state)
         plan = self._plan
         if plan is not None:
-            _note_activity(plan, lead)
+            note_activity(plan, lead)
             if plan.live and not (state.commands is not None and state.commands.merged_into):
                 outputs += self._look(plan, lead, at_ms, held)
         if not (self.new.has_timers and state.tracks):
@@ -93,7 +93,7 @@ class TakeOver:
             # A fall under the new version's `rearm` begins with it: what the new version makes of the past is none.
             track.peaked = plan.rearm is not None and _total(plan, lead, at_ms) >= plan.rearm.below - EPSILON
         if self.change.handoff == "none":
-            if track is not None and track.stage in OPEN_STAGES and not held and _holds(self._at_any_time, lead, at_ms):
+            if track is not None and track.stage in OPEN_STAGES and not held and fulfils(plan, lead, at_ms):
                 track.quiet = state.seq
             return []
         before = state.as_of
@@ -110,29 +110,6 @@ def _plan(program: Program, definition: str) -> Plan | None:
     return next((plan for plan in program.plans if plan.id == definition), None)
 
 
-def _always(plan: Plan | None) -> Plan | None:
-    """The plan without its `active` days: whether a lead qualifies is then a matter of its score alone."""
-    return None if plan is None else replace(plan, active_from=None, active_until=None)
-
-
-def _holds(plan: Plan | None, lead: Lead, at_ms: int) -> bool:
-    if plan is None or plan.qualifies is None:
-        return False
-    tally = Tally.over(plan, lead, at_ms)
-    if tally.potential < plan.needs:
-        return False
-    return holds(plan, lead, lead.state.tracks.get(plan.id) or Track(), tally, at_ms)
-
-
 def _total(plan: Plan, lead: Lead, at_ms: int) -> float:
     return node_sums(plan, lead, Tally.over(plan, lead, at_ms), attributes_at(plan, lead, at_ms))[plan.total]
 
-
-def _note_activity(plan: Plan, lead: Lead) -> None:
-    """The newest activity as the version's inactivity entries see it, as far as the ledger knows."""
-    newest = lead.state.newest
-    for watched in plan.inactivity:
-        for entry in reversed(lead.state.entries):
-            if ends_gap(watched, entry):
-                newest[watched.key] = max(entry.time, newest.get(watched.key, NEVER))
-                break

@@ -48,10 +48,16 @@ Places = Mapping[str, int]
 
 
 def compile_program(
-    definitions: Sequence[model.Definition], shape: HandoffShape | None = None, email_lists: EmailLists = SHIPPED
+    definitions: Sequence[model.Definition],
+    shape: HandoffShape | None = None,
+    email_lists: EmailLists = SHIPPED,
+    prepared: Sequence[model.Definition] = (),
 ) -> Program:
-    """All definitions in force as one program, in the order given. Raises nothing on definitions that parsed."""
-    layout, event_fields = lay_out(definitions)
+    """All definitions in force as one program, in the order given. Raises nothing on definitions that parsed.
+
+    ``prepared`` are not in force; ledgers keep what they read all the same.
+    """
+    layout, event_fields = lay_out((*definitions, *prepared))
     per_day = max((definition.per_day for definition in definitions), default=100)
     places = [{path: index for index, path in enumerate(kind_paths)} for kind_paths in layout.paths]
     plans = tuple(_Compiler(definition, places).plan() for definition in definitions)
@@ -67,6 +73,7 @@ def compile_program(
         watches_gaps=any(definition.inactivity for definition in definitions),
         shape=shape or HandoffShape(),
         email_lists=email_lists,
+        prepared=tuple(prepared),
         definitions=tuple(definitions),
     )
 

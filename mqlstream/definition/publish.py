@@ -48,10 +48,16 @@ def self_contained(path: Path, definition: Definition) -> str:
     return text
 
 
+def fields_read(before: Definition | None, after: Definition) -> list[tuple[str, ...]]:
+    """By kind, as in `KINDS`: what ``after`` reads of events and ``before`` did not; all that it reads when there is none before."""
+    new = lay_out([after])[0].paths
+    old = lay_out([before])[0].paths if before is not None else [()] * len(new)
+    return [tuple(path for path in paths if path not in there and "@" not in path) for there, paths in zip(old, new, strict=True)]
+
+
 def new_fields(before: Definition, after: Definition) -> list[str]:
-    """``kind: field`` of what ``after`` reads of events and ``before`` did not: earlier events don't have it in their leads' ledgers."""
-    kept = [lay_out([each])[0].paths for each in (before, after)]
-    return [f"{kind}: {path}" for kind, old, new in zip(KINDS, *kept, strict=True) for path in new if path not in old and "@" not in path]
+    """`fields_read` as ``kind: field``: earlier events don't have these in their leads' ledgers."""
+    return [f"{kind}: {path}" for kind, paths in zip(KINDS, fields_read(before, after), strict=True) for path in paths]
 
 
 class Difference(NamedTuple):

@@ -1,13 +1,15 @@
 """Definitions on their way to the workers: what is published, and publishing more. What they say is `mqlstream.definition`'s.
 
-A push is one transaction: the record on the definitions topic, and the activation in every partition of lead-events. Those who
-push share one transactional id, so that they do so one after the other, and activations stand in the same order everywhere.
+A push is one transaction: the record on the definitions topic, and the activation in every partition of lead-events. With a
+backfill (`mqlstream.doors.backfill`) earlier events are read again before that, so that the version comes into force over leads that are
+complete. Those who push share one transactional id, so that they do so one after the other, and activations stand in the same order
+everywhere.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from typing import Any, NamedTuple
 
@@ -16,6 +18,10 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, ProducerFenced
 
 from mqlstream import wire
+from mqlstream.definition import parse_text
+from mqlstream.definition.model import Definition
+from mqlstream.definition.publish import fields_read
+from mqlstream.doors.backfill import Backfill, Fields
 from mqlstream.engine.kafka import KafkaBroker
 from mqlstream.errors import CheckFailed, UnreachableError, UsageError
 from mqlstream.topics import Topics
@@ -42,17 +48,37 @@ class Published(msgspec.Struct, frozen=True):
             wire.Activation,
         )
 
+    def preparation(self) -> wire.Activation:
+        """What goes before that with a backfill."""
+        return msgspec.structs.replace(self.activation(), prepares=True)
+
+    def read(self) -> Definition:
+        """The definition. Raises `CheckFailed` when this version of the program can't read it."""
+        definition, findings = parse_text(self.text, f"{self.id} version {self.version}")
+        if definition is None:
+            raise CheckFailed(f"{findings[0]}: pushed by another version of mqlstream?")
+        return definition
+
 
 _decode = msgspec.json.Decoder(Published).decode
 _encode = msgspec.json.Encoder().encode
 
 
 class Pushed(NamedTuple):
-    """What became of one definition: ``action`` is pushed, again (the same content) or unchanged."""
+    """What became of one definition: ``action`` is pushed, again (the same content) or unchanged.
+
+    ``fields``: what a backfill reads of earlier events, by kind.
+    """
 
     definition: Published
     before: Published | None
     action: str
+
+    @property
+    def fields(self) -> Fields:
+        """New ones where a version before is published; all, where it is this one, for nobody knows what ledgers lack."""
+        before = self.before.read() if self.before is not None and self.action == "pushed" else None
+        return fields_read(before, self.definition.read())
 
 
 def check(file: str, new: Published, before: Published | None, again: bool) -> str:
@@ -91,39 +117,61 @@ class DefinitionsDoor:
             async with asyncio.timeout(_ANSWER_S):
                 return [each for partition in range(counts[self._topics.definitions]) for each in await self._read(partition)]
 
-    async def push(self, definitions: Sequence[tuple[str, Published]], *, again: bool, dry_run: bool = False) -> list[Pushed]:
+    async def push(
+        self,
+        definitions: Sequence[tuple[str, Published]],
+        *,
+        again: bool,
+        dry_run: bool = False,
+        backfill: Callable[[int], None] | None = None,
+    ) -> list[Pushed]:
         """Publish versions and broadcast their activations: all or none. ``definitions`` come with the names of their files.
 
-        ``again``: activate those too that are published already, with the same content. Raises as `check`, `UsageError` when a
-        topic is missing, and `UnreachableError` when it is not known whether they were pushed: then ask what is published.
+        ``again``: activate those too that are published already, with the same content. ``backfill``: read earlier events again
+        before that; it is told how many partitions are done. Raises as `check`, `UsageError` when a topic is missing, and
+        `UnreachableError` when it is not known whether they were pushed: then ask what is published.
         """
         counts = await self._counts()
         if dry_run:
             return _plan(definitions, await self.published(), again)
         producer = AIOKafkaProducer(
-            **self._kafka, transactional_id=f"{self._app_id}-definitions", transaction_timeout_ms=30_000, max_request_size=2 * MAX_BYTES
+            **self._kafka, transactional_id=f"{self._app_id}-definitions", transaction_timeout_ms=30_000, max_request_size=8 * MAX_BYTES
         )
+        partitions = counts[self._topics.lead_events]
         with self._reachable("write"):
             try:
                 async with asyncio.timeout(_ANSWER_S):
                     await producer.start()  # whoever else was pushing is done, or never will be
                     plan = _plan(definitions, await self.published(), again)
-                    chosen = [each.definition for each in plan if each.action != "unchanged"]
-                    if chosen:
-                        await self._write(producer, chosen, counts[self._topics.lead_events])
-                    return plan
+                chosen = [each for each in plan if each.action != "unchanged"]
+                if chosen and backfill is not None:
+                    await self._backfill(producer, chosen, partitions, backfill)
+                if chosen:
+                    async with asyncio.timeout(_ANSWER_S):
+                        await self._write(producer, [each.definition for each in chosen], partitions)
+                return plan
             finally:
                 await _stop(producer)
+
+    async def _backfill(self, producer: AIOKafkaProducer, chosen: Sequence[Pushed], partitions: int, passed: Callable[[int], None]) -> None:
+        """Ledgers keep from here on what the versions read, and are completed with what they lack of the events before."""
+        preparations = [each.definition.preparation() for each in chosen]
+        async with asyncio.timeout(_ANSWER_S), producer.transaction():
+            await asyncio.gather(*[sent for each in preparations for sent in await self._broadcast(producer, each, partitions)])
+        fields = [tuple(sorted(set().union(*of_kind))) for of_kind in zip(*[each.fields for each in chosen], strict=True)]
+        await Backfill(self._broker, producer, self._topics.lead_events, fields).run(partitions, preparations[0], passed)
 
     async def _write(self, producer: AIOKafkaProducer, chosen: Sequence[Published], partitions: int) -> None:
         async with producer.transaction():
             sent = []
             for each in chosen:
                 sent.append(await producer.send(self._topics.definitions, _encode(each), key=each.id.encode()))
-                key, value = wire.broadcast(each.activation())
-                for partition in range(partitions):
-                    sent.append(await producer.send(self._topics.lead_events, value, key=key, partition=partition))
+                sent += await self._broadcast(producer, each.activation(), partitions)
             await asyncio.gather(*sent)  # the client would commit even when one has failed
+
+    async def _broadcast(self, producer: AIOKafkaProducer, activation: wire.Activation, partitions: int) -> list[asyncio.Future[Any]]:
+        key, value = wire.broadcast(activation)
+        return [await producer.send(self._topics.lead_events, value, key=key, partition=partition) for partition in range(partitions)]
 
     async def _read(self, partition: int) -> list[Published]:
         found = []

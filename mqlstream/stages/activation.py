@@ -24,7 +24,7 @@ from mqlstream.core.takeover import Change, TakeOver
 from mqlstream.definition import parse_text
 from mqlstream.definition.model import Definition
 from mqlstream.engine.interfaces import Record, Unable
-from mqlstream.program import superseded
+from mqlstream.program import prepared, superseded
 from mqlstream.wire import Activation
 
 log = logging.getLogger(__name__)
@@ -53,15 +53,16 @@ class Programs:
 
     def __init__(self, files: Program) -> None:
         self.files = files
-        self._compiled: dict[tuple[str, ...], Program] = {}
+        self._compiled: dict[tuple[object, ...], Program] = {}
 
     def after(self, program: Program, activation: Activation) -> Program:
-        """The program with a version activated. Raises `Unable` when this worker can't read it."""
-        key = (*(f"{plan.id} {plan.digest}" for plan in program.plans), activation.id, activation.digest)
+        """The program with a version activated, or prepared. Raises `Unable` when this worker can't read it."""
+        there = tuple(tuple((each.id, each.digest) for each in of) for of in (program.definitions, program.prepared))
+        key = (there, activation.id, activation.digest, activation.prepares)
         if key not in self._compiled:
             while len(self._compiled) >= _PROGRAMS_KEPT:
                 del self._compiled[next(iter(self._compiled))]
-            self._compiled[key] = superseded(program, _read(activation))
+            self._compiled[key] = (prepared if activation.prepares else superseded)(program, _read(activation))
         return self._compiled[key]
 
 
@@ -171,7 +172,8 @@ class Definitions:
         self._step(number)
         self._table.switch(self.program)
         self._begin(number)
-        log.info("definition %s version %d activated, %d leads to rescore", activation.id, activation.version, self.remaining)
+        what = "prepared" if activation.prepares else "activated"
+        log.info("definition %s version %d %s, %d leads to rescore", activation.id, activation.version, what, self.remaining)
         return [self._layout_record(number), (ACTIVATION_KEY + b"%d" % number, _encode_kept(kept))]
 
     @property
@@ -204,7 +206,8 @@ class Definitions:
         """The activation of this number, after all before it."""
         activation, before_ms = self._kept[number].activation, self._kept[number].before_ms
         old, self.program = self.program, self._programs.after(self.program, activation)
-        self._steps[number] = TakeOver(old, self.program, Change(activation.id, activation.time, activation.handoff, before_ms))
+        changed = "" if activation.prepares else activation.id
+        self._steps[number] = TakeOver(old, self.program, Change(changed, activation.time, activation.handoff, before_ms))
 
     def _begin(self, newest: int) -> None:
         self._table.renew_with(self._renew if newest else None, newest)
@@ -218,9 +221,13 @@ class Definitions:
         self._busy = False
         self._table.renew_with(None)
         self._steps.clear()
-        current = {kept.activation.id: number for number, kept in sorted(self._kept.items())}
+        current: dict[str, list[int]] = {}
+        for number, kept in sorted(self._kept.items()):
+            # A preparation leaves the version before it in force, and ends with the next.
+            before = current.get(kept.activation.id, [])[:1] if kept.activation.prepares else []
+            current[kept.activation.id] = [*before, number]
         newest = max(self._kept)
-        gone = [number for number in self._kept if number not in current.values()]
+        gone = [number for number in self._kept if not any(number in numbers for numbers in current.values())]
         changes: Changes = [(ACTIVATION_KEY + b"%d" % number, None) for number in gone]
         for number in gone:
             del self._kept[number]

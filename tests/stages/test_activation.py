@@ -6,6 +6,8 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+import orjson
 import pytest
 
 from mqlstream import metrics, offline, wire
@@ -17,6 +19,7 @@ from mqlstream.engine.interfaces import Effects, Unable
 from mqlstream.engine.surroundings import Surroundings
 from mqlstream.handoff.contract import parse
 from mqlstream.stages.activation import ACTIVATION_KEY
+from mqlstream.stages.lookup import Question
 from mqlstream.stages.score import LAYOUT_KEY, ScoreOptions, ScoreProcessor, ScoreStage
 from mqlstream.topics import Topics
 from tests.stages.reading import Read
@@ -195,6 +198,94 @@ def test_fields_that_were_not_kept_before_are_missing_in_earlier_events() -> Non
     assert task.idle() == []
     assert task.read(visit(2, host="a.example")) == [], "the first visit's host is not known"
     assert task.read(visit(3, host="a.example")) == [("became_mql", "ann", 3)]
+
+
+def preparing(text: str, after_hours: float) -> wire.Activation:
+    return msgspec.structs.replace(pushed(text, after_hours), prepares=True)
+
+
+def completing(*events: Event, lead: str = "ann") -> Event:
+    """What a backfill writes of some events."""
+    told = [[event.source, event.id, {path: event.body[path] for path in ("host", "form") if path in event.body}] for event in events]
+    return Event("mqlstream", "c", "command", START, lead, {"do": "complete", "events": told})
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_fields_that_are_read_again_are_there_when_the_version_comes_into_force(restart: bool) -> None:
+    first, second = visit(0, host="a.example"), visit(2, host="a.example")
+    task = Task()
+    task.read(first, preparing(OTHER_FIELDS, 1))
+    if restart:
+        task.restart()
+    assert task.idle() == []
+    completion = completing(first)
+    assert task.read(completion, completion, second) == [("became_mql", "ann", 2)], "120 points, under the version before"
+    assert task.handoffs(*task.written)[0].data["definition"]["version"] == 1
+    if restart:
+        task.restart()
+    assert task.read(pushed(OTHER_FIELDS, 3)) + task.idle() == []
+    assert (lead_total(task, "ann") or 0) > 110, "both visits have the host that the version asks for"
+
+
+@pytest.mark.parametrize(
+    ("handoff", "expected"), [("none", []), ("new", [("became_mql", "ann", 30 * 24)]), ("all", [("became_mql", "ann", 30 * 24)])]
+)
+def test_whom_a_version_hands_off_after_a_backfill_is_decided_when_it_comes_into_force(handoff: str, expected: list[Any]) -> None:
+    by_host = FIRST.replace("version: 1", "version: 2").replace(
+        "{id: visit, on: web_visit, points: 60, decay: {half_life: 2d}}",
+        "{id: visit, on: web_visit, where: {host: a.example}, points: 100}",
+    )
+    task = Task()
+    seen = visit(0, host="a.example")
+    assert task.read(seen, preparing(by_host, 1), completing(seen)) + task.idle() == []
+    assert task.read(pushed(by_host, 30 * 24, handoff)) + task.idle() == expected
+
+
+def test_what_comes_to_a_lead_only_after_the_version_hands_nobody_off_by_itself() -> None:
+    rising = EASIER.replace(
+        "- {id: visit, on: web_visit",
+        "- {id: gone, on: email_click, points: -5, decay: {half_life: 9d}}\n  - {id: visit, on: web_visit, where: {host: a.example}",
+    )
+    left = Event("s", "left", "email_click", START, "ann", {"action": "unsubscribe"})
+    demo = Event("s", "demo", "form_fill", START, "ann", {"form": "demo"})
+    seen = visit(0, host="a.example")
+    task = Task()
+    assert task.read(left, demo, seen, pushed(rising, 1), completing(seen)) + task.idle() == []
+    assert task.read(Event("s", "more", "form_fill", START + 2 * HOUR, "ann", {"form": "other"})) == [("became_mql", "ann", 2)]
+
+
+def test_completions_reach_a_lead_that_was_merged_and_wake_none_that_was_erased() -> None:
+    first = visit(0, host="a.example")
+    merge = Event("s", "m", "command", START + HOUR, "ann", {"do": "merge", "into": "bob"})
+    erase = Event("s", "x", "command", START + HOUR, "cyd", {"do": "erase"})
+    task = Task()
+    task.read(visit(0, "cyd"), erase, first, merge)
+    task.read(preparing(OTHER_FIELDS, 1), completing(first), completing(visit(0, "cyd", host="a.example"), lead="cyd"))
+    passed_on = [
+        wire.decode(output.value or b"") for effects in task.written for output in effects.outputs if output.topic == TOPICS.lead_events
+    ]
+    task.read(*[event for event in passed_on if event.lead == "bob"], pushed(OTHER_FIELDS, 2))
+    task.idle()
+    assert (lead_total(task, "bob") or 0) > 55
+    assert lead_total(task, "cyd") is None
+
+
+def lead_total(task: Task, lead: str) -> float | None:
+    told = task.processor.answer(Question(lead))
+    return None if told is None else orjson.loads(told)["definitions"][0]["score"]["total"]
+
+
+def test_a_preparation_ends_with_the_next_version_of_its_definition_and_outlives_those_of_others() -> None:
+    task = Task()
+    task.read(visit(0), preparing(OTHER_FIELDS, 1), pushed(SECOND, 2))
+    task.idle()
+    assert "host" in (task.changelog()[LAYOUT_KEY + b"3"] or b"").decode()
+    task.restart()
+    task.read(visit(3), pushed(HARDER, 4))
+    task.idle()
+    assert "host" not in (task.changelog()[LAYOUT_KEY + b"4"] or b"").decode()
+    kept = {key for key, value in task.changelog().items() if value is not None and key.startswith(ACTIVATION_KEY)}
+    assert kept == {ACTIVATION_KEY + b"3", ACTIVATION_KEY + b"4"}
 
 
 def test_a_definition_of_another_name_joins_the_others() -> None:
