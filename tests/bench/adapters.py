@@ -2,7 +2,7 @@
 
 No broker, one thread, CPU time, all in one run: `mqlstream.ingest.adapters.reading.read` on the payloads of the tests, then what
 `mqlstream.ingest.visitors` does with the visitors that their events name. Scoring is that of `tests.bench.core`: 30 rules, with the
-opening and packing of leads. Absolute times are this machine's at this moment; their ratio says whether a source costs more than its scoring.
+opening and packing of leads. Absolute times are this machine's at this moment; it is their ratio that says something.
 """
 
 from __future__ import annotations
