@@ -10,13 +10,14 @@ import asyncio
 import logging
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from aiohttp import web
 
 from mqlstream import metrics
+from mqlstream.doors.fetching import fetch
 from mqlstream.doors.producing import Message, TooLarge, Writer
-from mqlstream.doors.signatures.base import Call, Denied
+from mqlstream.doors.signatures.base import Call, Denied, Fetch, Handshake, Scheme
 from mqlstream.doors.signatures.registry import Verifier
 from mqlstream.doors.webhooks import kept_headers
 from mqlstream.errors import UnreachableError
@@ -28,6 +29,7 @@ PATH = "/v1/ingest/{source}"
 HELD_BYTES = 32 * 2**20  # of calls at work; the Kafka client may hold as much again
 CALL_BYTES = 8_192  # what a call costs besides its body
 READ_S = 10.0  # for a body to arrive
+_FETCHES = 2  # that the check of one call may ask for
 _PREFLIGHT_S = "600"
 
 
@@ -64,7 +66,7 @@ class _Held:
 
 
 class WebhookPage:
-    """Takes calls for ``doors`` (topic -> its check) and writes them with ``writer``.
+    """Takes calls for ``doors`` (topic -> its check) and writes them with ``writer``. ``fetch`` gets what checks ask for.
 
     ``held`` are the bytes of calls at work; ``idle`` is set while there are none.
     """
@@ -77,6 +79,7 @@ class WebhookPage:
         max_bytes: int = MAX_BYTES,
         held_bytes: int = HELD_BYTES,
         read_s: float = READ_S,
+        fetch: Callable[[str], Awaitable[bytes]] = fetch,
     ) -> None:
         self.held_bytes = held_bytes
         self.held = 0
@@ -86,6 +89,7 @@ class WebhookPage:
         self._writer = writer
         self._max_bytes = max_bytes
         self._read_s = read_s
+        self._fetch = fetch
 
     def routes(self) -> Sequence[web.RouteDef]:
         return [
@@ -123,18 +127,12 @@ class WebhookPage:
         held.more(CALL_BYTES)
         now_ms = time.time_ns() // 1_000_000
         call = Call(request.method, request.raw_path, request.headers, b"", now_ms)
-        try:
-            handshake = door.check(call) if scheme.early else None
-            body = await self._body(request, held)
-            if not scheme.early:
-                handshake = door.check(call._replace(body=body))
-        except Denied as denied:
-            headers = (
-                {"WWW-Authenticate": scheme.name.capitalize()} if denied.status == 401 and scheme.name in ("bearer", "basic") else None
-            )
-            raise _Refusal(denied.status, str(denied), headers) from None
+        handshake = await self._checked(door, call) if scheme.early else None
+        body = await self._body(request, held)
+        if not scheme.early:
+            handshake = await self._checked(door, call._replace(body=body))
         if handshake is not None:
-            return web.Response(body=handshake.body, content_type="application/json")
+            return web.Response(body=handshake.body, content_type="application/json", status=scheme.done)
         if not body:
             raise _Refusal(400, "got an empty body, expected a payload")
         try:
@@ -144,6 +142,23 @@ class WebhookPage:
         except UnreachableError:
             raise _Refusal(503, "Kafka does not take it now, expected to come again", {"Retry-After": "5"}) from None
         return web.json_response({"accepted": True}, status=scheme.done)
+
+    async def _checked(self, door: Verifier, call: Call) -> Handshake | None:
+        """What the check says of a call, given what it asks for. Raises `_Refusal` when the call is not let in."""
+        try:
+            for _ in range(_FETCHES):
+                told = door.check(call)
+                if not isinstance(told, Fetch):
+                    return told
+                call = call._replace(fetched={**call.fetched, told.url: await self._fetch(told.url)})
+            told = door.check(call)
+        except Denied as denied:
+            raise _Refusal(denied.status, str(denied), _headers_of(denied, door.scheme)) from None
+        except UnreachableError as error:
+            log.warning("a call cannot be checked: %s", error)
+            raise _Refusal(503, "cannot be checked now, expected to come again", {"Retry-After": "5"}) from None
+        assert not isinstance(told, Fetch), "no check asks for more"
+        return told
 
     def _check_length(self, request: web.Request) -> None:
         if (request.content_length or 0) > self._max_bytes:
@@ -202,6 +217,12 @@ class WebhookPage:
             "Access-Control-Max-Age": _PREFLIGHT_S,
         }
         return _readable(web.Response(status=204, headers=headers), door, request)
+
+
+def _headers_of(denied: Denied, scheme: Scheme) -> Mapping[str, str] | None:
+    if denied.status == 401 and scheme.name in ("bearer", "basic"):
+        return {"WWW-Authenticate": scheme.name.capitalize()}
+    return {"Retry-After": "60"} if denied.status == 429 else None
 
 
 def _readable(response: web.Response, door: Verifier, request: web.Request) -> web.Response:

@@ -27,7 +27,7 @@ def test_every_scheme_has_its_row() -> None:
 
 
 def test_the_settings_on_the_page_are_taken(tmp_path: Path) -> None:
-    (block,) = [block for block in blocks(PAGE) if block.language == "yaml"]
+    block, sns = [block for block in blocks(PAGE) if block.language == "yaml"]
     path = tmp_path / "mqlstream.yaml"
     path.write_text(block.text)
     (tmp_path / "secrets").mkdir()
@@ -49,3 +49,5 @@ def test_the_settings_on_the_page_are_taken(tmp_path: Path) -> None:
         "acme.signups.v1": "hmac",
     }
     assert settings.ingest.bind == "0.0.0.0:8081"
+    path.write_text(sns.text)
+    assert {topic: verifier.scheme.name for topic, verifier in webhooks_of(load(path, {})).items()} == {"acme.ses.v1": "sns"}

@@ -20,6 +20,7 @@ from multidict import CIMultiDict
 from mqlstream.doors.signatures.base import Call, Denied, Handshake
 from mqlstream.doors.signatures.mailgun import Tokens
 from mqlstream.doors.signatures.registry import SCHEMES, Verifier, verifier_of
+from tests.doors.sns import CERTIFICATE, CERTIFICATE_URL, NOTICE, TOPIC
 
 SECRET = "a-secret-of-nobody-s"
 BODY = b'{"event":"signup","email":"ann@acme.example"}'
@@ -49,12 +50,13 @@ class Signed(NamedTuple):
     secret: str = SECRET
     spoilt: str = ""
     window_s: int | None = None
+    fetched: Mapping[str, bytes] = {}
 
     def verifier(self, secret: str | None = None, **more: Any) -> Verifier:
         return verifier_of({**self.entry, **more}, secret or self.secret or None)
 
     def call(self, **more: Any) -> Call:
-        return Call("POST", self.target, CIMultiDict(self.headers), self.body, self.now_ms)._replace(**more)
+        return Call("POST", self.target, CIMultiDict(self.headers), self.body, self.now_ms, self.fetched)._replace(**more)
 
 
 SIGNED = {
@@ -95,6 +97,26 @@ SIGNED = {
         window_s=300,
     ),
     "mailgun": Signed({"verify": "mailgun"}, {}, MAILGUN_BODY, window_s=43_200),
+    "mandrill": Signed(
+        {"verify": "mandrill", "url": "https://hooks.acme.example/v1/ingest/m?a=b"},
+        {"X-Mandrill-Signature": "7BRiHOlk8lVmkOOjT3oF/bf6fbE="},
+        b"mandrill_events=%5B%7B%22event%22%3A%22open%22%2C%22ts%22%3A1%7D%5D&extra=%2B%C3%BC",
+        target="/v1/ingest/m?a=b",
+        spoilt="X-Mandrill-Signature",
+    ),
+    "sns": Signed({"verify": "sns", "topics": [TOPIC]}, {}, NOTICE, secret="", window_s=3_600, fetched={CERTIFICATE_URL: CERTIFICATE}),
+    "calendly": Signed(
+        {"verify": "calendly"},
+        {"Calendly-Webhook-Signature": "t=1790000000,v1=898eda5a466f8c3dfca7e9b89c7f799c40975d65ecda1d7eb8a47acbb8e306ea"},
+        spoilt="Calendly-Webhook-Signature",
+        window_s=300,
+    ),
+    "livestorm": Signed(
+        {"verify": "livestorm"},
+        {"x-livestorm-signature": "1790000000,8c16a56cb6e44236d78bcb641d087a5fb3e2e0afe924fd32d91d53d2f69077ea"},
+        spoilt="x-livestorm-signature",
+        window_s=300,
+    ),
     "hmac": Signed(
         {
             "verify": "hmac",
@@ -125,7 +147,7 @@ SIGNED = {
     ),
 }
 TIMED = {name: signed for name, signed in SIGNED.items() if signed.window_s is not None}
-BODY_SIGNED = [name for name in SIGNED if not SCHEMES[name].early and name != "mailgun"]
+BODY_SIGNED = [name for name in SIGNED if not SCHEMES[name].early and name not in ("mailgun", "sns")]  # byte by byte
 
 
 def denied(verifier: Verifier, call: Call) -> int:
@@ -155,7 +177,7 @@ def test_a_body_that_was_changed_is_not_let_in(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in SIGNED if SIGNED[name].spoilt])
-@pytest.mark.parametrize("spoil", ["", "x", "\udcff", "Bearer ", "v0=", "sha256=", "z" * 5_000])
+@pytest.mark.parametrize("spoil", ["", "x", "\udcff", "Bearer ", "v0=", "sha256=", "t=1,v1=", "1790000000,", "z" * 5_000])
 def test_a_proof_that_is_missing_or_another_is_not_let_in(name: str, spoil: str) -> None:
     signed = SIGNED[name]
     headers = CIMultiDict(signed.headers)
@@ -191,7 +213,7 @@ def test_outside_its_window_a_call_is_a_replay(name: str, side: int) -> None:
     assert signed.verifier(window_seconds=signed.window_s + 1).check(signed.call(now_ms=edge + side)) is None
 
 
-@pytest.mark.parametrize("name", ["zoom", "hubspot", "sendgrid", "hmac"])
+@pytest.mark.parametrize("name", ["zoom", "hubspot", "sendgrid", "hmac"])  # those with a header for it
 @pytest.mark.parametrize("text", ["", "-1", "1e9", "nan", "9" * 40, "\u0661\u0662"])
 def test_a_time_that_is_none_lets_nobody_in(name: str, text: str) -> None:
     signed = SIGNED[name]
@@ -227,6 +249,36 @@ def test_the_answer_to_a_challenge_signs_nothing_else() -> None:
         body = json.dumps({"event": "endpoint.url_validation", "payload": {"plainToken": token}}).encode()
         proof = "v0=" + hmac.new(SECRET.encode(), b"v0:1790000000:" + body, hashlib.sha256).hexdigest()
         assert denied(signed.verifier(), signed.call(body=body, headers=CIMultiDict({**signed.headers, "x-zm-signature": proof}))) == 403
+
+
+def test_mandrill_signs_the_fields_by_name_in_whatever_order_they_stand() -> None:
+    signed = SIGNED["mandrill"]
+    first, _, second = signed.body.partition(b"&")
+    assert signed.verifier().check(signed.call(body=second + b"&" + first)) is None
+    assert denied(signed.verifier(), signed.call(body=signed.body + b"&extra=")) == 403
+    assert denied(signed.verifier(url="https://hooks.acme.example/v1/ingest/m"), signed.call()) == 403
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff", b"{}", b"a=%ff&" * 60, b"=&=", b"[" * 100_000])
+def test_any_body_is_an_answer_of_mandrills(body: bytes) -> None:
+    signed = SIGNED["mandrill"]
+    assert denied(signed.verifier(), signed.call(body=body)) == 403
+
+
+@pytest.mark.parametrize("header", ["t=1790000000", "v1=00", "t=,v1=", "t=now,v1=00", "1790000000", ",,,", "=", "t=1790000000,v1=\udcff"])
+def test_what_is_no_signature_of_calendlys_is_said(header: str) -> None:
+    signed = SIGNED["calendly"]
+    assert denied(signed.verifier(), signed.call(headers=CIMultiDict({"Calendly-Webhook-Signature": header}))) == 403
+
+
+def test_a_hash_that_was_gone_on_with_brings_nothing_in_as_livestorms() -> None:
+    """Whoever knows SHA-256 of something knows it of that, its padding and more: a call is signed so, and is no JSON."""
+    signed = SIGNED["livestorm"]
+    length = len("1790000000") + len(SECRET) + len(BODY)
+    padding = b"\x80" + b"\0" * ((55 - length) % 64) + (length * 8).to_bytes(8, "big")
+    body = BODY + padding + b"{}"
+    proof = "1790000000," + hashlib.sha256(b"1790000000" + SECRET.encode() + body).hexdigest()
+    assert denied(signed.verifier(), signed.call(body=body, headers=CIMultiDict({"x-livestorm-signature": proof}))) == 403
 
 
 def test_mailguns_token_is_good_for_one_body() -> None:
@@ -273,7 +325,7 @@ def test_no_more_tokens_are_remembered_than_there_is_room_for() -> None:
 @pytest.mark.parametrize(
     ("entry", "secret", "error"),
     [
-        ({}, None, "verify: missing, expected one of sendgrid segment typeform zoom hubspot mailgun hmac bearer basic parameter origin"),
+        ({}, None, f"verify: missing, expected one of {' '.join(SIGNED)}"),
         ({"verify": "sendgird"}, SECRET, 'verify: got "sendgird", expected one of '),
         ({"verify": "zoom"}, None, "no secret, expected one under `webhook_secrets`: the app's secret token"),
         ({"verify": "zoom", "windows": 3}, SECRET, "windows: no option of zoom, expected some of window_seconds"),
@@ -286,6 +338,15 @@ def test_no_more_tokens_are_remembered_than_there_is_room_for() -> None:
             "the secret is no elliptic-curve public key, expected the verification key as SendGrid shows it: base64",
         ),
         ({"verify": "hubspot"}, SECRET, "url: expected the address that HubSpot calls, such as "),
+        ({"verify": "mandrill"}, SECRET, "url: expected the address as it was entered at Mandrill, such as "),
+        ({"verify": "sns"}, None, "topics: expected a list of up to 100 ARNs, such as [arn:aws:sns:eu-west-1:123456789012:mail]"),
+        ({"verify": "sns", "topics": []}, None, "topics: expected a list of up to 100 ARNs"),
+        (
+            {"verify": "sns", "topics": ["arn:aws:sns:s3-us-west-2:123456789012:mail"]},
+            None,
+            "topics: got 'arn:aws:sns:s3-us-west-2:1234567",
+        ),
+        ({"verify": "sns", "topics": [TOPIC]}, SECRET, "got a secret, expected none for sns"),
         ({"verify": "hmac"}, SECRET, "header: missing, expected the name of the header with the signature, such as X-Signature"),
         ({"verify": "hmac", "header": "X", "algorithm": "md5"}, SECRET, "algorithm: expected one of sha1 sha256 sha512"),
         (

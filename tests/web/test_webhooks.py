@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -22,13 +23,14 @@ from mqlstream.demo.broker import PARTITIONS, EmbeddedBroker
 from mqlstream.doors.producing import Writer
 from mqlstream.doors.signatures.registry import Verifier, verifier_of
 from mqlstream.doors.webhooks import HEADER_BYTES, kept_headers, webhooks_of
-from mqlstream.errors import UsageError
+from mqlstream.errors import UnreachableError, UsageError
 from mqlstream.ingest.adapters.reading import read
 from mqlstream.ingest.adapters.registry import source_of
 from mqlstream.ingest.results import Anonymous
 from mqlstream.web import webhooks
 from mqlstream.web.listening import Listener
 from mqlstream.web.webhooks import CALL_BYTES, WebhookPage
+from tests.doors import sns
 
 SECRET = "a-secret-of-nobody-s"
 SITE = "https://www.acme.example"
@@ -37,6 +39,7 @@ DOORS: Mapping[str, Verifier] = {
     "acme.zoom": verifier_of({"verify": "zoom"}, SECRET),
     "acme.mailgun": verifier_of({"verify": "mailgun"}, SECRET),
     "acme.hubspot": verifier_of({"verify": "hubspot", "url": "https://hooks.acme.example/v1/ingest/acme.hubspot"}, SECRET),
+    "acme.sns": verifier_of({"verify": "sns", "topics": [sns.TOPIC]}, None),
     "acme.bearer": verifier_of({"verify": "bearer"}, SECRET),
     "acme.pages": verifier_of({"verify": "origin", "origins": [SITE]}, None),
 }
@@ -161,6 +164,32 @@ async def test_hubspot_signs_the_address_it_called_with_its_query(bootstrap: str
     async with serving(bootstrap) as session:
         assert (await post(session, "acme.hubspot?portal=a%2Fb", BODY, headers))[0] == 202
         assert (await post(session, "acme.hubspot?portal=a%2Fc", BODY, headers))[0] == 403
+
+
+async def test_a_subscription_of_sns_is_confirmed_and_its_messages_are_taken_and_nobody_else_is_called(bootstrap: str) -> None:
+    now = datetime.now(UTC)
+    there = {sns.CERTIFICATE_URL: sns.certificate(since=now - timedelta(hours=1)), sns.SUBSCRIBE_URL: b"<ConfirmSubscriptionResponse/>"}
+    asked: list[str] = []
+
+    async def amazon(url: str) -> bytes:
+        asked.append(url)
+        if url not in there:
+            raise UnreachableError("not there")
+        return there[url]
+
+    async with serving(bootstrap, fetch=amazon) as session:
+        made_up = sns.changed(sns.notice("{}", now), SigningCertURL=sns.CERTIFICATE_URL.replace("0123", "9999"))
+        async with session.post("/v1/ingest/acme.sns", data=made_up) as response:
+            assert (response.status, response.headers["Retry-After"]) == (503, "5")
+        evil = sns.changed(sns.confirmation(sns.SUBSCRIBE_URL, at=now), SubscribeURL="http://127.0.0.1:9/")
+        assert (await post(session, "acme.sns", evil))[0] == 403
+        assert (await post(session, "acme.sns", sns.confirmation("http://127.0.0.1:9/", at=now)))[0] == 403, "though it is signed"
+        assert await post(session, "acme.sns", sns.confirmation(sns.SUBSCRIBE_URL, at=now)) == (202, {"confirmed": True})
+        assert await stored(bootstrap, "acme.sns") == []
+        for _ in range(2):
+            assert await post(session, "acme.sns", sns.notice('{"eventType":"Click"}', now)) == (202, {"accepted": True})
+    assert asked[1:] == [sns.CERTIFICATE_URL, sns.SUBSCRIBE_URL], "the certificate once"
+    assert [json.loads(record.value or b"")["Message"] for record in await stored(bootstrap, "acme.sns")] == ['{"eventType":"Click"}'] * 2
 
 
 async def test_a_source_that_is_none_is_not_found_and_no_label_is_made_of_it(bootstrap: str) -> None:

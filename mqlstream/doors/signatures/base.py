@@ -17,7 +17,7 @@ _ENCODINGS: Mapping[str, Callable[[bytes], bytes]] = {"hex": lambda digest: dige
 class Call(NamedTuple):
     """A request as it came. ``target`` is the path with the query, not decoded; ``headers`` look names up in any case.
 
-    ``body`` is empty where a scheme looks at none.
+    ``body`` is empty where a scheme looks at none. ``fetched`` is what stood at the addresses that its check has asked for.
     """
 
     method: str
@@ -25,10 +25,14 @@ class Call(NamedTuple):
     headers: Mapping[str, str]
     body: bytes
     now_ms: int
+    fetched: Mapping[str, bytes] = {}
 
 
 class Denied(Exception):
-    """The call is not let in. ``status`` is 401 where nothing was shown, 403 where it was wrong; the text is for the caller."""
+    """The call is not let in. ``status`` is 401 where nothing was shown, 403 where it was wrong, 429 where it may come again.
+
+    The text is for the caller.
+    """
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
@@ -41,7 +45,16 @@ class Handshake(NamedTuple):
     body: bytes
 
 
-Check = Callable[[Call], Handshake | None]  # raises `Denied`
+class Fetch(NamedTuple):
+    """The check needs what a GET of this address answers; with that in ``fetched`` it is to be asked again.
+
+    A check names only addresses that no caller can choose.
+    """
+
+    url: str
+
+
+Check = Callable[[Call], Handshake | Fetch | None]  # raises `Denied`
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,15 +6,34 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from mqlstream.doors.signatures.base import Check, Scheme
+from mqlstream.doors.signatures.dated import CALENDLY, LIVESTORM
 from mqlstream.doors.signatures.hmacs import HMAC, SEGMENT, TYPEFORM
 from mqlstream.doors.signatures.hubspot import HUBSPOT
 from mqlstream.doors.signatures.mailgun import MAILGUN
+from mqlstream.doors.signatures.mandrill import MANDRILL
 from mqlstream.doors.signatures.sendgrid import SENDGRID
+from mqlstream.doors.signatures.sns import SNS
 from mqlstream.doors.signatures.tokens import BASIC, BEARER, ORIGIN, PARAMETER
 from mqlstream.doors.signatures.zoom import ZOOM
 from mqlstream.ingest.fields import nearest
 
-_ALL = (SENDGRID, SEGMENT, TYPEFORM, ZOOM, HUBSPOT, MAILGUN, HMAC, BEARER, BASIC, PARAMETER, ORIGIN)
+_ALL = (
+    SENDGRID,
+    SEGMENT,
+    TYPEFORM,
+    ZOOM,
+    HUBSPOT,
+    MAILGUN,
+    MANDRILL,
+    SNS,
+    CALENDLY,
+    LIVESTORM,
+    HMAC,
+    BEARER,
+    BASIC,
+    PARAMETER,
+    ORIGIN,
+)
 SCHEMES: Mapping[str, Scheme] = {scheme.name: scheme for scheme in _ALL}
 
 
