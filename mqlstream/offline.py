@@ -28,7 +28,7 @@ from mqlstream.errors import UsageError
 from mqlstream.ingest.canonical import canonical
 from mqlstream.ingest.machines import Rules, Watched, look
 from mqlstream.ingest.results import DEFAULT_OPTIONS, Anonymous, Ignored, IngestOptions, Rejected
-from mqlstream.program import superseded
+from mqlstream.program import prepared, superseded
 
 _BATCH = 10_000  # events between two packings of the table
 
@@ -117,8 +117,11 @@ class Replay:
 
 
 def take_over(table: LeadTable, definition: Definition, change: Change) -> list[Output]:
-    """Bring all leads of a table to another version of a definition, at once; returns what that set off, in order for each lead."""
-    program, outputs = superseded(table.program, definition), list[Output]()
+    """Bring all leads of a table to another version of a definition, at once; returns what that set off, in order for each lead.
+
+    A ``change`` of no definition only prepares this one: ledgers keep what it reads.
+    """
+    program, outputs = (superseded if change.definition else prepared)(table.program, definition), list[Output]()
     step = TakeOver(table.program, program, change)
 
     def renew(lead_id: str, record: bytes) -> bytes:

@@ -23,6 +23,7 @@ from mqlstream.engine.interfaces import Broker
 
 SOURCE = "mqlstream"
 _RECORD_BYTES = 500_000  # of one completion, and what one event more may have
+_EVENTS_AT_ONCE = 5_000  # in one transaction, or the last chunk of what was read more
 _ANSWER_S = 30.0
 
 Fields = Sequence[tuple[str, ...]]  # by kind index, the paths to read
@@ -63,18 +64,20 @@ class Backfill:
     async def _before(self, partition: int, until: wire.Activation) -> AsyncGenerator[list[Event], None]:
         """The events of a partition up to the preparation, some thousands at a time."""
         end = wire.broadcast(until)
+        events: list[Event] = []
         async with aclosing(self._broker.restore((self._topic, partition))) as chunks:
             async for chunk in chunks:
-                events: list[Event] = []
                 for key, value in chunk.records:
-                    if key in wire.BROADCASTS:
-                        if (key, value) == end:
-                            yield events
-                            return
-                        continue
-                    with suppress(wire.WireError):  # it became a dead letter
-                        events.append(wire.decode(value or b""))
-                yield events
+                    if (key, value) == end:
+                        yield events
+                        return
+                    if key not in wire.BROADCASTS:
+                        with suppress(wire.WireError):  # it became a dead letter
+                            events.append(wire.decode(value or b""))
+                if len(events) >= _EVENTS_AT_ONCE:
+                    yield events
+                    events = []
+        yield events
 
     async def _tell(self, partition: int, events: Iterable[Event]) -> int:
         of_lead: defaultdict[str, list[_Told]] = defaultdict(list)

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from mqlstream import wire
 from mqlstream.cli.definitions import command
+from mqlstream.core.event import Event
 from mqlstream.definition import load
 from mqlstream.definition.publish import self_contained
 from mqlstream.demo.broker import PARTITIONS, EmbeddedBroker
@@ -142,6 +144,66 @@ def test_new_fields_are_named(bootstrap: str, tmp_path: Path) -> None:
     definitions("push", file(tmp_path, TEXT))
     later = TEXT.replace("version: 1", "version: 2").replace("on: web_visit,", "on: web_visit, where: {path: {prefix: /pricing}},")
     assert definitions("push", file(tmp_path, later), "--dry-run")[0]["new_fields"] == ["web_visit: path"]
+
+
+BY_PATH = TEXT.replace("version: 1", "version: 2").replace("on: web_visit,", "on: web_visit, where: {path: {prefix: /pricing}},")
+
+
+def written(bootstrap: str, partition: int = 0) -> list[wire.Activation | Event]:
+    """What stands in a partition of lead-events."""
+
+    async def read() -> list[wire.Activation | Event]:
+        found: list[wire.Activation | Event] = []
+        async for chunk in KafkaBroker({"bootstrap_servers": bootstrap}).restore((TOPICS.lead_events, partition)):
+            for key, value in chunk.records:
+                heard = wire.heard(key, value)
+                found.append(heard if isinstance(heard, wire.Activation) else wire.decode(value or b""))
+        return found
+
+    return asyncio.run(read())
+
+
+def write(bootstrap: str, *events: Event) -> None:
+    """Events of leads, all in the first partition."""
+
+    async def send() -> None:
+        async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:
+            for event in events:
+                await producer.send_and_wait(TOPICS.lead_events, wire.encode(event), key=wire.key_of(event.lead), partition=0)
+
+    asyncio.run(send())
+
+
+def test_a_backfill_stands_between_a_preparation_and_the_activation_and_tells_what_was_not_read_before(
+    bootstrap: str, tmp_path: Path
+) -> None:
+    definitions("push", file(tmp_path, TEXT))
+    visits = [Event("site", str(number), "web_visit", 1_000 + number, "ann", {"path": f"/{number}", "host": "x"}) for number in range(3)]
+    write(bootstrap, *visits, Event("site", "f", "form_fill", 2_000, "ann", {"form": "demo"}))
+    (row,) = definitions("push", file(tmp_path, BY_PATH), "--backfill")
+    assert (row["action"], row["new_fields"]) == ("pushed", ["web_visit: path"])
+    _, *_, prepared, completion, activation = written(bootstrap)
+    assert isinstance(prepared, wire.Activation) and isinstance(activation, wire.Activation) and isinstance(completion, Event)
+    assert (prepared.prepares, prepared.version, activation.prepares, activation.version) == (True, 2, False, 2)
+    assert (completion.lead, completion.time) == ("ann", 1_002)
+    assert completion.body == {"do": "complete", "events": [["site", str(number), {"path": f"/{number}"}] for number in range(3)]}
+
+
+def test_a_version_that_is_published_is_pushed_again_by_a_backfill_and_all_that_it_reads_is_told(bootstrap: str, tmp_path: Path) -> None:
+    definitions("push", file(tmp_path, BY_PATH))
+    write(bootstrap, Event("site", "v", "web_visit", 1, "ann", {"path": "/"}), Event("site", "f", "form_fill", 2, "bob", {"form": "demo"}))
+    assert definitions("push", file(tmp_path, BY_PATH))[0]["action"] == "unchanged"
+    assert definitions("push", file(tmp_path, BY_PATH), "--backfill")[0]["action"] == "again"
+    told = [each.body["events"] for each in written(bootstrap) if isinstance(each, Event) and each.kind == "command"]
+    assert told == [[["site", "v", {"path": "/"}]], [["site", "f", {"form": "demo"}]]]
+
+
+def test_of_an_erased_lead_nothing_is_told_again(bootstrap: str, tmp_path: Path) -> None:
+    definitions("push", file(tmp_path, TEXT))
+    visit = Event("site", "v", "web_visit", 1, "ann", {"path": "/"})
+    write(bootstrap, visit, Event("site", "x", "command", 2, "ann", {"do": "erase"}))
+    definitions("push", file(tmp_path, BY_PATH), "--backfill")
+    assert not [each for each in written(bootstrap) if isinstance(each, Event) and each.body.get("do") == "complete"]
 
 
 def test_what_is_too_large_is_refused_with_the_limit(bootstrap: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
