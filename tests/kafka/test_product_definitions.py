@@ -6,18 +6,22 @@ program changes where the activations stand.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 
 from mqlstream import wire
+from mqlstream.core.event import KINDS, Event
 from mqlstream.handoff.contract import BECAME_MQL
 from tests.kafka import traffic
 from tests.kafka.audit import check_against_story, check_ingest, program_of, story_of, until_reviewed, written
@@ -85,3 +89,82 @@ async def test_versions_pushed_amid_events_and_a_kill_count_from_their_places_on
     mqls = Counter(event["data"]["definition"]["version"] for event in found.handoffs.values() if event["type"] == BECAME_MQL)
     assert all(mqls[version] for version in (2, 3, 4)), mqls
     assert [worker.complaints() for worker in (one, two)] == [[], []]
+
+
+async def test_earlier_events_are_read_again_once_though_the_push_and_a_worker_are_killed_meanwhile(
+    installation: Installation, tmp_path: Path
+) -> None:
+    rng = random.Random(8)
+    history = traffic.events(rng, EVENTS, leads=LEADS, start_ms=time.time_ns() // 1_000_000 - 60 * DAY_MS)
+    records = [traffic.sent(rng, installation.topics, event) for event in traffic.disorder(rng, history)]
+    installation.apply_topics()
+    one, two = installation.worker("one"), installation.worker("two")
+    await one.ready()
+    await two.ready()
+    before, after = traffic.portions(records, 2)
+    installation.write(before)
+    await installation.until_done()
+    await until_reviewed(installation)
+    file = tmp_path / "campaign.yaml"
+    file.write_text(STEADY.read_text().replace("version: 1", "version: 2").replace("{action: click}", "{action: click, campaign: spring}"))
+    pushing = partial(installation.command, "definitions", "push", str(file), "--backfill", "--on-activate", "all", "--format", "json")
+
+    with prepared(installation) as is_prepared:
+        first = installation.process("push", "definitions", "push", str(file), "--backfill", "--on-activate", "all")
+        await eventually(is_prepared, "nothing is prepared")
+        first.send(signal.SIGKILL)
+    assert await first.ended() == -signal.SIGKILL
+    assert json.loads(installation.command("definitions", "list", "--format", "json").stdout) == [], "killed before it was through"
+    writing = asyncio.create_task(asyncio.to_thread(installation.write, after))
+    one.send(signal.SIGKILL)
+    await one.ended()
+    done = await asyncio.to_thread(pushing)
+    one.start()
+    assert done.returncode == 0, done.stderr
+    await writing
+    await installation.until_done()
+    await until_reviewed(installation)
+    for worker in (one, two):
+        await worker.ready()
+        await eventually(partial(has_rescored, worker), "leads are not rescored")
+    await installation.drain()
+
+    check_ingest(installation)
+    found = written(installation)
+    for partition in found.log:
+        assert [each.prepares for each in partition if isinstance(each, wire.Activation)] == [True, True, False]
+    check_against_story(found, story_of(found.log, program_of([STEADY])))
+    campaigns = {
+        (each.lead, each.source, each.id): each.body["campaign"]
+        for partition in found.log
+        for each in partition
+        if isinstance(each, Event) and each.kind == "email_click"
+    }
+    (place,) = {paths.index("campaign") for paths in program_of([file]).layout.paths if "campaign" in paths}
+    kept = {
+        (lead, state.sources[entry.source], entry.id): entry.values[place]
+        for lead, state in found.states.items()
+        for entry in state.entries
+        if KINDS[entry.kind] == "email_click"
+    }
+    assert len(kept) > EVENTS // 10
+    assert kept == {key: campaigns[key] for key in kept}, "every click in a ledger has the campaign that it told"
+    assert [worker.complaints() for worker in (one, two)] == [[], []]
+
+
+@contextmanager
+def prepared(installation: Installation) -> Iterator[Callable[[], bool]]:
+    """Tells whether lead-events has got a preparation since."""
+    consumer = Consumer({"bootstrap.servers": installation.bootstrap, "group.id": "none", "isolation.level": "read_committed"})
+    topic = installation.topics.lead_events
+    ends = [consumer.get_watermark_offsets(TopicPartition(topic, partition))[1] for partition in range(PARTITIONS)]
+    consumer.assign([TopicPartition(topic, partition, end) for partition, end in enumerate(ends)])
+
+    def look() -> bool:
+        message = consumer.poll(10.0)
+        return message is not None and message.key() == wire.ACTIVATION_KEY
+
+    try:
+        yield look
+    finally:
+        consumer.close()
