@@ -43,14 +43,18 @@ def next_look(plan: Plan, lead: Lead, tally: Tally, below: float, from_ms: int) 
 
 
 def may_rise(plan: Plan, lead: Lead, tally: Tally, at: int) -> bool:
-    """Whether a total may rise, by time alone, to what a lead needs: points below 0 fade, or a tier gives more later."""
+    """Whether a lead may come to qualify by time alone: points below 0 fade, a tier gives more later, an age is reached."""
+    if plan.ages and lead.state.first_seen + plan.ages[-1] + 1 >= at:
+        return True
+    if any(gaps.plan.points > 0 for gaps in tally.gaps):
+        return True
     lanes = plan.lanes
     fading = [index for index, lane in enumerate(lanes) if lane.negative and lane.shape != "none" and tally.worth_at(index, at) < -_FADED]
     if not fading and not any(tally.tiers.values()):
         return False
     at_best = [0.0 if index in fading else tally.worth_at(index, at) for index in range(len(lanes))]
     sums = raw_sums(plan, lead, tally, attributes_at(plan, lead, at), at_best)
-    return clip(plan, sums)[plan.total] + plan.tiers_at_best >= plan.needs_total
+    return clip(plan, sums)[plan.total] + plan.tiers_span >= plan.needs_total
 
 
 class Span:
@@ -91,6 +95,6 @@ def next_break(plan: Plan, lead: Lead, tally: Tally, start: int) -> int:
             breaks += [time + tier.within_ms for tier in rule.tiers]
     for gaps in tally.gaps:
         breaks.append(gaps.next_due(lead.state.first_seen, lead.newest_activity(gaps.plan.key, start), start))
-    if plan.reads_age:
-        breaks.append((start // DAY_MS + 1) * DAY_MS)  # ages are looked at once a day
+    for age in plan.ages:
+        breaks += [lead.state.first_seen + age, lead.state.first_seen + age + 1]  # "at least" holds from the one on, "above" from the other
     return min((moment for moment in breaks if moment > start), default=start + _FARTHEST_MS)

@@ -245,8 +245,9 @@ class Plan:
     sla: SlaPlan | None
     reads_age: bool  # fit, gates or conditions change with time alone
     plain: bool  # every rule is, awards only halve or stay, and there is no inactivity
+    ages: tuple[int, ...]  # those at which conditions may change, whole milliseconds, ascending
     rises: bool  # a score may rise with time alone
-    tiers_at_best: float  # what tiers can add to the total
+    tiers_span: float  # by how much tiers can lift the total: from all that they can take to all that they can give
     needs_total: float  # the total below which no lead qualifies but by a fast track; minus infinity when not known
     gated_sets: bool  # some rule with `set` is switched by the lead's attributes
     needs: float  # nothing to review while the tally's potential is below this and no attribute has changed

@@ -40,7 +40,7 @@ from mqlstream.core.values import lookup
 from mqlstream.definition import model
 from mqlstream.definition.layout import KIND, MET, WITH_ACTION, lay_out, reader
 from mqlstream.definition.when import compile_when, rules_in, wheres_in
-from mqlstream.definition.where import by_field, event_match, gate, paths, split
+from mqlstream.definition.where import by_field, event_match, gate, paths, split, tests
 
 _AGE = "age"
 _QUICK = ("none", "half_life")  # lanes to which an award of now is simply added
@@ -137,11 +137,12 @@ class _Compiler:
             and all(lane.shape in _QUICK for lane in self.lanes)
             and not definition.inactivity
             and qualify.recycle is None,
-            rises=any(rule.tiers for rule in rules) or any(lane.negative and lane.shape != "none" for lane in self.lanes),
+            ages=self._ages(),
+            rises=self._rises(rules),
             gated_sets=any(rule.set is not None and rule.gate is not None for rule in rules),
             needs=self._needs(),
             needs_total=self._needs_total(),
-            tiers_at_best=self._tiers_at_best(),
+            tiers_span=self._tiers_at_best() + self._tiers_at_worst(),
             halving=tuple((index, lane.ms) for lane, index in self.lanes.items() if lane.shape == "half_life"),
             grades=definition.grades,
             accounts=self._accounts(),
@@ -275,13 +276,28 @@ class _Compiler:
         wanted = (accounts.people_at_least, accounts.people_engagement, accounts.threshold_sum, accounts.threshold_best)
         return AccountsPlan(*wanted, rearm, tuple(clips), tuple(place_of), place_of[engagement])
 
+    def _rises(self, rules: Sequence[RulePlan]) -> bool:
+        fading = any(lane.negative and lane.shape != "none" for lane in self.lanes)
+        return fading or any(rule.tiers for rule in rules) or bool(self._ages()) or self._idling_pays()
+
+    def _idling_pays(self) -> bool:
+        return any(entry.points > 0 for entry in self.definition.inactivity)
+
+    def _ages(self) -> tuple[int, ...]:
+        read = [test.value for where in self._wheres() for test in tests(where) if test.path.removeprefix("lead.") == _AGE]
+        values = [value for given in read for value in (given if isinstance(given, tuple) else (given,))]
+        return tuple(sorted({math.floor(value) for value in values if isinstance(value, int | float) and not isinstance(value, bool)}))
+
     def _reads_age(self) -> bool:
+        return any(path.removeprefix("lead.") == _AGE for where in self._wheres() for path in paths(where))
+
+    def _wheres(self) -> list[model.Where]:
+        """All conditions on the lead's attributes as they stand at the score's time."""
         definition = self.definition
         wheres: list[model.Where] = [split(rule.where)[1] for rule in definition.rules]
         wheres += [case.where for fit in definition.fit for case in fit.cases] + [fit.where for fit in definition.fit]
         wheres += [condition.where for condition in (*definition.disqualify, *definition.freeze)]
-        wheres += wheres_in(definition.qualify.when) if definition.qualify.when else []
-        return any(path.removeprefix("lead.") == _AGE for where in wheres for path in paths(where))
+        return wheres + (wheres_in(definition.qualify.when) if definition.qualify.when else [])
 
     def _needs_total(self) -> float:
         """The total below which no lead qualifies but by a fast track; minus infinity when nothing is known."""
@@ -295,12 +311,17 @@ class _Compiler:
     def _needs(self) -> float:
         """What points must add up to before there is anything to review; minus infinity when nothing is known."""
         definition = self.definition
-        if any(entry.points > 0 for entry in definition.inactivity) or (definition.disqualify and self._reads_age()):
+        if self._idling_pays() or (definition.disqualify and self._reads_age()):
             return -math.inf
         return self._needs_total() - sum(max(0.0, _most(fit)) for fit in definition.fit) - self._tiers_at_best()
 
     def _tiers_at_best(self) -> float:
+        """The most points that tiers can give."""
         return sum(max(0.0, *(tier.points * rule.weight for tier in rule.tiers)) for rule in self.definition.rules if rule.tiers)
+
+    def _tiers_at_worst(self) -> float:
+        """The most points that tiers can take away."""
+        return sum(max(0.0, *(-tier.points * rule.weight for tier in rule.tiers)) for rule in self.definition.rules if rule.tiers)
 
 
 def _sla(definition: model.Definition) -> SlaPlan | None:

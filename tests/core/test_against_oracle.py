@@ -154,6 +154,20 @@ def test_the_order_of_the_lines_changes_nothing_offline(data: st.DataObject, def
     assert handed_off(definition, shuffled) == handed_off(definition, history)
 
 
+def test_a_lead_rises_to_the_threshold_when_a_tier_takes_less_with_time() -> None:
+    tier = {"count": {"at_least": 1}, "within": "1d", "points": -5}
+    definition = {
+        "definition": "model",
+        "version": 1,
+        "rules": [{"id": "noise", "on": "web_visit", "tiers": [tier]}],
+        "qualify": {"threshold": {"total": 0}},
+    }
+    day = 1_793_610_000_000
+    history = [{"kind": "web_visit", "lead_id": "ann", "time": time, "id": str(time), "source": "s"} for time in (day, day + 172_800_000)]
+    check_handoffs(definition, history)
+    assert len(handed_off(definition, history)) == 1
+
+
 @LONG
 @given(DATA, STAGELESS_DEFINITIONS, histories(conflicts=False))
 def some_in_any_order(data: st.DataObject, definition: Json, history: list[Json]) -> None:
