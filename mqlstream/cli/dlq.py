@@ -36,7 +36,7 @@ def _filters(command: _Command) -> _Command:
     for option in (
         click.option("--until", metavar="T", help="Put aside before then."),
         click.option("--since", metavar="T", help="Put aside then or later: epoch ms or RFC 3339."),
-        click.option("--topic", "topics", multiple=True, metavar="TOPIC", help="From this topic; may be repeated."),
+        click.option("--topic", "--source", "topics", multiple=True, metavar="TOPIC", help="From this topic, or source; may be repeated."),
         click.option("--reason", "reasons", multiple=True, metavar="R", help="For this reason, such as not_json; may be repeated."),
     ):
         command = option(command)
@@ -176,14 +176,9 @@ def _find(settings: Settings, wanted: Wanted) -> Found:
 
 
 def _quietly(work: Coroutine[Any, Any, _Result]) -> _Result:
-    async def hushed() -> _Result:
-        # Fenced, the client leaves failures behind that nobody asks for; what happened is told by our own error.
-        asyncio.get_running_loop().set_exception_handler(lambda *_: None)
-        return await work
-
     configure()
     with quiet_client():
-        return asyncio.run(hushed())
+        return asyncio.run(work)
 
 
 async def _whole(settings: Settings, wanted: frozenset[Place]) -> list[dict[str, Any]]:

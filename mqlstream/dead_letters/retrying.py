@@ -19,6 +19,7 @@ from mqlstream.core.outcome import Reason
 from mqlstream.dead_letters.letter import RETRIED, Letter, Place, Stored, again
 from mqlstream.dead_letters.reading import Found, Wanted, find, records
 from mqlstream.engine.kafka import KafkaBroker
+from mqlstream.engine.producers import close_producer, hear_transaction, seen
 from mqlstream.errors import UnreachableError
 
 MOST_RETRIES = 3
@@ -126,7 +127,7 @@ async def _transaction(producer: AIOKafkaProducer, topic: str, batch: Sequence[t
 
         async def send(to: str, value: bytes | None, key: bytes | None, partition: int, **more: Any) -> None:
             future = await producer.send(to, value, key, partition, **more)
-            future.add_done_callback(_heard)
+            future.add_done_callback(seen)
             sent.append(future)
 
         try:
@@ -137,32 +138,25 @@ async def _transaction(producer: AIOKafkaProducer, topic: str, batch: Sequence[t
                 await send(topic, b"", record.key, letter.place.partition, headers=[(RETRIED, str(letter.place).encode())])
             places = await asyncio.gather(*sent)
             await producer.commit_transaction()
-        except KafkaError as error:
-            if isinstance(error, ProducerFenced):
-                raise UnreachableError("another retry was started meanwhile, and this one ended") from None
+        except ProducerFenced:
+            raise UnreachableError("another retry was started meanwhile, and this one ended") from None
+        except KafkaError:
+            hear_transaction(producer)
             await producer.abort_transaction()
             raise
     return [Outcome(letter, place.partition, place.offset) for (letter, _), place in zip(batch, places[::2], strict=True)]
 
 
-def _heard(future: asyncio.Future[Any]) -> None:
-    """Of a transaction that fails one failure is told; the others are not to be complained about when they are forgotten."""
-    if not future.cancelled():
-        future.exception()
-
-
 @asynccontextmanager
 async def _producer(settings: Mapping[str, Any]) -> AsyncIterator[AIOKafkaProducer]:
     producer = AIOKafkaProducer(**settings)
+    clean = False
     try:
         async with asyncio.timeout(_ANSWER_S):
             await producer.start()
         yield producer
+        clean = True
     except (OSError, TimeoutError, KafkaError) as error:
         raise UnreachableError(f"cannot write to Kafka: {str(error) or f'no answer within {_ANSWER_S:.0f} s'}") from error
     finally:
-        try:
-            async with asyncio.timeout(5.0):
-                await producer.stop()
-        except (OSError, TimeoutError, KafkaError):
-            pass  # an open transaction is aborted by the broker
+        await close_producer(producer, clean)

@@ -20,20 +20,19 @@ from aiokafka.errors import (
     InvalidTimestampError,
     KafkaError,
     MessageSizeTooLargeError,
-    ProducerClosed,
     ProducerFenced,
     RecordListTooLargeError,
 )
 from aiokafka.partitioner import DefaultPartitioner
 
 from mqlstream.engine.interfaces import Commit, Fenced, Output, Partition, Refused, TryAgain
+from mqlstream.engine.producers import close_producer, seen
 
 log = logging.getLogger(__name__)
 
 _BATCH_BYTES = 512 * 1024  # below the megabyte that brokers take unless told otherwise
 _RECORD_BYTES = 64  # a record's framing, generously
 _START_S = 60.0
-_CLOSE_S = 5.0
 _MURMUR2_BYTES = 4096  # of a key: the client's murmur2 is Python, and took a second for a key of some megabytes
 _murmur2 = DefaultPartitioner()
 
@@ -92,7 +91,7 @@ class KafkaWriter:
             await producer.begin_transaction()
             for batch in await self._batches(commit):
                 future = await producer.send_batch(batch.builder, batch.where[0], partition=batch.where[1])
-                future.add_done_callback(_seen)
+                future.add_done_callback(seen)
                 sent.append((batch, future))
             offsets = {TopicPartition(*where): offset for where, offset in commit.offsets.items()}
             await producer.send_offsets_to_transaction(offsets, self._group)
@@ -110,30 +109,7 @@ class KafkaWriter:
 
     async def close(self) -> None:
         """Let go of it, in bounded time; a transaction still open is left for the broker, or a successor, to abort."""
-        producer = self._producer
-        try:
-            async with asyncio.timeout(_CLOSE_S):
-                if not self._clean:
-                    await self._abandon()
-                await producer.stop()
-        except Exception as error:
-            log.debug("closing a producer: %s", error)
-            await producer.client.close()
-
-    async def _abandon(self) -> None:
-        """Without a broker the client would wait for it for ever, to send what nobody wants any more."""
-        producer, accumulator = self._producer, self._producer._message_accumulator
-        unsent = [batch for batches in accumulator._batches.values() for batch in batches]
-        accumulator.fail_all(ProducerClosed())
-        for batch in unsent:
-            _seen(batch._drain_waiter)
-        sender = producer._sender.sender_task
-        while sender is not None and not sender.done():
-            sender.cancel()  # again and again: it waits for its own tasks, one after the other
-            await asyncio.wait([sender], timeout=0.05)
-        waiter = producer._txn_manager._transaction_waiter
-        if waiter is not None and waiter.done():
-            _seen(waiter)
+        await close_producer(self._producer, self._clean)
 
     async def _batches(self, commit: Commit) -> list[_Batch]:
         now_ms = time.time_ns() // 1_000_000
@@ -199,9 +175,3 @@ def _partition_of(key: bytes | None, partitions: list[int]) -> int:
 
 def _size(key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]) -> int:
     return len(key or b"") + len(value or b"") + sum(len(name) + len(content or b"") + 8 for name, content in headers) + _RECORD_BYTES
-
-
-def _seen(future: asyncio.Future[Any]) -> None:
-    """Or the event loop would complain of a failure that nobody asked for, as after a timeout."""
-    if not future.cancelled():
-        future.exception()

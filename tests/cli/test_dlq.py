@@ -130,6 +130,7 @@ def test_dead_letters_are_listed_by_reason_topic_and_time(cluster: Cluster) -> N
     assert {row["place"] for row in rows} == {one, two, three}
     assert [row["place"] for row in cluster.rows("list", "--reason", "not_json", "--reason", "failed")] == [two]
     assert {row["place"] for row in cluster.rows("list", "--topic", visits)} == {one, three}
+    assert cluster.rows("list", "--source", visits) == cluster.rows("list", "--topic", visits), "a source is named by its topic"
     assert cluster.rows("list", "--until", "2026-11-01T00:00:00Z") == []
     first = min(row["put_aside"] for row in rows)
     assert len(cluster.rows("list", "--since", str(first))) == 3

@@ -6,6 +6,7 @@ And what only a real broker shows of dead letters that are given back: what an a
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import signal
 from collections import Counter
@@ -162,6 +163,8 @@ async def test_of_two_retries_at_once_one_ends_the_other_and_nothing_goes_back_t
         kafka = {"bootstrap_servers": installation.bootstrap}
         return retry(kafka, f"{installation.name}-dlq-retry", letters, Wanted(), Rules(), 10_000)
 
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
     first, second = run(), run()
     done = len(await anext(first))
     assert 0 < done < len(values)
@@ -170,3 +173,6 @@ async def test_of_two_retries_at_once_one_ends_the_other_and_nothing_goes_back_t
         await anext(first)
     assert sum(not outcome.why for outcome in told) == len(values) - done
     assert Counter(record.value for record in installation.read(topic)) == Counter(values)
+    del first, second
+    gc.collect()
+    assert complaints == [], "no failure is left behind for the event loop to complain of"
