@@ -146,7 +146,11 @@ class Inbox:
         inputs = list(self.inputs.values())
         if len(inputs) == 1:
             buffer = inputs[0].buffer
-            batch = [buffer.popleft() for _ in range(min(limit, len(buffer)))]
+            if limit >= len(buffer):
+                batch = list(buffer)
+                buffer.clear()
+            else:
+                batch = [buffer.popleft() for _ in range(limit)]
         else:
             batch = self._merge(inputs, limit)
             self._mind_holding(inputs, bool(batch), now_ms)
