@@ -18,13 +18,18 @@ _WORD = re.compile(r"\w+")
 
 def paths(where: model.Where) -> Iterator[str]:
     """Every field path a condition reads."""
+    return (test.path for test in tests(where))
+
+
+def tests(where: model.Where) -> Iterator[model.Test]:
+    """Every test in a condition."""
     if isinstance(where, model.Test):
-        yield where.path
+        yield where
     elif isinstance(where, model.Not):
-        yield from paths(where.item)
+        yield from tests(where.item)
     else:
         for item in where.items:
-            yield from paths(item)
+            yield from tests(item)
 
 
 def is_attribute(path: str) -> bool:

@@ -174,6 +174,30 @@ def test_a_cooled_lead_rests_before_it_can_qualify_again() -> None:
     assert told(outputs) == [("became_mql", 0), ("cooled", 5 * HOUR), ("became_mql", 53 * HOUR), ("cooled", 55 * HOUR)]
 
 
+AGES = """
+definition: b2b
+version: 1
+fit:
+  - {id: new, where: {age: {lt: 12h}}, points: 25}
+  - {id: settled, where: {age: {gt: 30h}}, points: 100}
+qualify:
+  threshold: {total: 25}
+  rearm: {below: 10, cooldown: 1h}
+"""
+
+
+def test_a_fall_with_a_lead_s_age_is_noticed_at_its_minute_and_a_rise_at_midnight() -> None:
+    outputs = play(AGES, [event("profile", 1, 12_345, attributes={"title": "VP"})], 3 * DAY)[1]
+    midnight = 2 * DAY - START % DAY  # the first after the 30 hours
+    assert told(outputs) == [("became_mql", 12_345), ("cooled", 12 * HOUR + MINUTE), ("became_mql", midnight)]
+
+
+def test_a_condition_on_age_that_comes_to_hold_is_noticed_at_midnight() -> None:
+    definition = BASE.replace("threshold: {total: 100}\n  fast_track: [demo]", "when: {any: [{where: {age: {gte: 30h}}}]}")
+    outputs = play(definition, [event("profile", 1, 0, attributes={"title": "VP"})], 3 * DAY)[1]
+    assert told(outputs) == [("became_mql", 2 * DAY - START % DAY)]
+
+
 SLA = BASE.replace("qualify:", "timezone: Europe/Berlin\nsla:\n  accept_within: 2h\n  hours: {mon-fri: '09:00-17:00'}\nqualify:")
 
 
