@@ -7,19 +7,20 @@ may own: what the one gives up goes to the other as an event of its own (``do: a
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 import msgspec
 
 from mqlstream.core.event import DAY_MS, Event
 from mqlstream.core.feedback import WITH_SALES
+from mqlstream.core.inactivity import ends_gap
 from mqlstream.core.lead import MACHINE, NEVER, Commands, Entry, Lead, LeadState, Track
 from mqlstream.core.outcome import SCORED, Outcome, Reason, ignored
 from mqlstream.core.outputs import Output, erased, mql_withdrawn, stage_changed
 from mqlstream.core.packing import Packer, PackingError, lay_out, unpack
 from mqlstream.core.plan import Layout, Program
-from mqlstream.core.qualify import review, withdraw_if_groundless
+from mqlstream.core.qualify import has_ground, review, withdraw_if_groundless
 from mqlstream.core.tally import Tally
 from mqlstream.core.timers import set_timer
 
@@ -95,6 +96,7 @@ def _correct(program: Program, lead: Lead, event: Event) -> tuple[list[Output], 
         known[key] = (what, event.time)
         commands.corrected = dict(list(known.items())[-CORRECTED_MAX:])
     since = state.as_of
+    grounded = [plan.id for plan in program.plans if has_ground(plan, lead)]
     entry = lead.ledger.find(event_id, state.sources.index(source)) if source in state.sources else None
     if entry is not None:
         since = entry.time
@@ -103,21 +105,37 @@ def _correct(program: Program, lead: Lead, event: Event) -> tuple[list[Output], 
         else:
             entry.flags |= MACHINE
             lead.ledger.packer.forget()
+        _forget_activity(program, lead, entry.time)
     if what == RETRACT and source in state.sources:
         number = state.sources.index(source)
         since = min([fact.time for fact in state.facts if (fact.source, fact.id) == (number, event_id)], default=since)
         state.facts = [fact for fact in state.facts if (fact.source, fact.id) != (number, event_id)]
         lead.forget_view()
-    return _look_again(program, lead, since, "event retracted" if what == RETRACT else "machine activity"), ()
+    return _look_again(program, lead, since, "event retracted" if what == RETRACT else "machine activity", grounded), ()
 
 
-def _look_again(program: Program, lead: Lead, since_ms: int, reason: str | None) -> list[Output]:
-    """The lead's events have changed from a time on: what has found its ground comes; what has lost it goes, given a ``reason``."""
+def _forget_activity(program: Program, lead: Lead, time: int) -> None:
+    """An activity was none: where it was the newest one, that is the newest of those that are left."""
+    newest = lead.state.newest
+    for plan in program.plans:
+        for watched in plan.inactivity:
+            if newest.get(watched.key) == time:
+                del newest[watched.key]
+                left = [entry.time for entry in lead.state.entries if ends_gap(watched, entry)]
+                newest.update({watched.key: max(left)} if left else {})
+
+
+def _look_again(program: Program, lead: Lead, since_ms: int, reason: str | None, grounded: Collection[str] | None = None) -> list[Output]:
+    """The lead's events have changed from a time on: what has found its ground comes; what has lost it goes, given a ``reason``.
+
+    ``grounded`` are the definitions whose handoff had its ground until now; what another lost with time is no loss of today.
+    """
     outputs: list[Output] = []
     for index, plan in enumerate(program.plans):
         if not plan.live:
             continue
-        withdrawn = withdraw_if_groundless(plan, lead, reason) if reason is not None else []
+        lost = reason is not None and (grounded is None or plan.id in grounded)
+        withdrawn = withdraw_if_groundless(plan, lead, reason or "") if lost else []
         outputs += withdrawn
         if not withdrawn:
             tally = lead.tallies[index] = Tally.over(plan, lead, lead.state.as_of)

@@ -56,14 +56,20 @@ def review(plan: Plan, shape: HandoffShape, lead: Lead, tally: Tally, look_back_
 def withdraw_if_groundless(plan: Plan, lead: Lead, reason: str) -> list[Output]:
     """After a correction: an open handoff that nothing would have set off, from its moment until now, is withdrawn."""
     track = lead.state.tracks.get(plan.id)
-    if track is None or track.stage != "mql" or plan.qualifies is None:
-        return []
-    then = copy(track)
-    then.since = track.ground
-    if _first_moment(plan, lead, then, track.qualified_at) is not None:
+    if track is None or track.stage != "mql" or plan.qualifies is None or has_ground(plan, lead):
         return []
     track.enter("lead", lead.state)
     return [mql_withdrawn(plan, lead, track, "lead", reason)]
+
+
+def has_ground(plan: Plan, lead: Lead) -> bool:
+    """Whether what is known today would have set off the lead's open handoff, from its moment until now."""
+    track = lead.state.tracks.get(plan.id)
+    if track is None or track.stage != "mql" or plan.qualifies is None:
+        return False
+    then = copy(track)
+    then.since = track.ground
+    return _first_moment(plan, lead, then, track.qualified_at) is not None
 
 
 def _total(plan: Plan, lead: Lead, tally: Tally) -> float:

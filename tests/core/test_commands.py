@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -207,6 +208,22 @@ def test_a_late_verdict_withdraws_what_machines_clicked_together() -> None:
     life = Life().apply(*events, about("machine_verdict", events[0], DAY))
     assert life.told() == ["became_mql", "mql_withdrawn"]
     assert life.outputs[-1]["data"]["reason"] == "machine activity"
+
+
+@pytest.mark.parametrize("number", [7, 4], ids=["an event nobody knows", "an event that had no part in it"])
+def test_a_correction_withdraws_no_handoff_whose_ground_went_with_time(number: int) -> None:
+    events = [*qualified(), event("activity", 4, 5 * DAY, name="chat")]
+    life = Life("horizon: 4d" + DEFINITION.replace("  rearm: {below: 40, cooldown: 5d}", "")).apply(*events)
+    assert life.told() == ["became_mql"]
+    assert life.apply(about("machine_verdict", event("activity", number, 0), 6 * DAY)).told() == ["became_mql"]
+
+
+@pytest.mark.parametrize("what", ["retract", "machine_verdict"])
+def test_a_gap_goes_on_over_an_activity_that_was_none(what: str) -> None:
+    idle = DEFINITION + "inactivity:\n  - {id: idle, after: 2d, every: 1d, points: -1}\n"
+    visits = [visit(1, 0), visit(2, DAY), visit(3, 3 * DAY)]
+    rows = Life(idle).apply(*visits, about(what, visits[2], 5 * DAY)).rows()
+    assert {"idle": -3.0}.items() <= {each["rule"]: each["points"] for each in rows["ann"]["contributions"]}.items()
 
 
 def test_a_handoff_of_the_fast_track_falls_with_its_event() -> None:
