@@ -30,7 +30,7 @@ MANY = int(os.environ.get("MQLSTREAM_ORACLE_EXAMPLES", "200000"))
 COMMON = settings(deadline=None, report_multiple_bugs=False, suppress_health_check=list(HealthCheck))
 QUICK = settings(COMMON, max_examples=100, derandomize=True)
 PART = 1000  # hypothesis remembers the examples of one run, some 80 KB each
-LONG = settings(COMMON, max_examples=min(PART, max(1, MANY // 3)), backend="hypothesis-urandom")  # its examples are no variants of each other
+LONG = settings(COMMON, max_examples=min(PART, max(1, MANY // 3)), backend="hypothesis-urandom")  # no variants of each other
 TOLERANCE = 1e-6
 
 DATA = st.data()
