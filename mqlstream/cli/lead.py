@@ -13,7 +13,7 @@ import click
 from mqlstream.cli import commanding
 from mqlstream.cli.options import config_option
 from mqlstream.cli.output import emit, format_option
-from mqlstream.cli.telling import date, plain, tell, tell_audit, tell_life
+from mqlstream.cli.telling import date, plain, tell, tell_life
 from mqlstream.config import Settings, load
 from mqlstream.doors.asking import ask
 from mqlstream.errors import UsageError
@@ -95,7 +95,6 @@ def explain(lead: str, config_file: Path | None, url: str | None, definition: st
     for row in told["definitions"]:
         tell(row)
         tell_life(row)
-    tell_audit(told)
 
 
 def _ask(lead: str, config_file: Path | None, url: str | None, definition: str | None, at: str | None) -> dict[str, Any]:

@@ -29,6 +29,7 @@ _BLOCKED = {
     "merged": "merged into {into}",
 }
 _ABOUT = {"event_source": "", "event_id": "", "into": "into ", "from": "from "}
+_WHY = {"by": "by", "reason": "because:"}
 
 
 def tell(row: Json) -> None:
@@ -53,8 +54,8 @@ def tell_life(row: Json) -> None:
     for event in row["timeline"]:
         marks = [mark for mark in ("machine", "verdict", "late") if event[mark]]
         marks += [f"ignored: {event['ignored']}"] if event["ignored"] else []
-        marked = f"  ({', '.join(marks)})" if marks else ""
-        click.echo(f"  {date(event['time'])}  {event['kind'] or 'told'}  {plain(event['source'])} {plain(event['id'])}{marked}")
+        said = f"  ({', '.join(marks)})" if marks else _said(event)
+        click.echo(f"  {date(event['time'])}  {event['kind'] or 'told'}  {plain(event['source'])} {plain(event['id'])}{said}")
         for name, value in event["attributes"].items():
             click.echo(f"    {plain(name)}: {plain(value)}")
         for rule in event["rules"]:
@@ -72,14 +73,13 @@ def tell_life(row: Json) -> None:
         click.echo(line)
 
 
-def tell_audit(told: Json) -> None:
-    """The commands that the lead has had: when, what, by whom, why."""
-    if told["audit"]:
-        click.echo("commands:")
-    for each in told["audit"]:
-        about = "".join(f" {word}{plain(each[name])}" for name, word in _ABOUT.items() if each[name])
-        said = "".join(f", {word} {plain(each[name])}" for name, word in (("by", "by"), ("reason", "because:")) if each[name])
-        click.echo(f"  {date(each['time'])}  {each['do']}{about}  {plain(each['source'])} {plain(each['id'])}{said}")
+def _said(line: Json) -> str:
+    """What sales or an operator asked for, who and why; nothing of any other event."""
+    asked = line.get("decision") or line.get("do")
+    if asked is None:
+        return ""
+    asked += "".join(f" {word}{plain(line[name])}" for name, word in _ABOUT.items() if line.get(name))
+    return f"  {asked}" + "".join(f", {word} {plain(line[name])}" for name, word in _WHY.items() if line[name])
 
 
 def _made(rule: Json) -> str:

@@ -15,7 +15,7 @@ import msgspec
 from mqlstream.core.event import DAY_MS, Event
 from mqlstream.core.feedback import WITH_SALES
 from mqlstream.core.inactivity import ends_gap
-from mqlstream.core.lead import MACHINE, NEVER, Commands, Entry, Lead, LeadState, Track
+from mqlstream.core.lead import HEARD_MAX, MACHINE, NEVER, Commands, Entry, Lead, LeadState, Track
 from mqlstream.core.outcome import SCORED, Outcome, Reason, ignored
 from mqlstream.core.outputs import Output, erased, mql_withdrawn, stage_changed
 from mqlstream.core.packing import Packer, PackingError, lay_out, unpack
@@ -242,6 +242,8 @@ def _adopt(program: Program, lead: Lead, event: Event) -> tuple[list[Output], Se
         commands.audit = sorted([*other.commands.audit, *commands.audit])[-AUDIT_MAX:]
         commands.adopted = list(dict.fromkeys([*commands.adopted, *other.commands.adopted]))
     commands.adopted = [each for each in dict.fromkeys([*commands.adopted, event.via[-1]]) if each != lead.id][-ADOPTED_MAX:]
+    heard = {(each.time, each.source, each.id): each for each in (*other.heard, *state.heard)}
+    state.heard = [answer for _, answer in sorted(heard.items())][-HEARD_MAX:]
     for entry in other.entries:
         _take(lead, entry, other.sources[entry.source])
     for fact in other.facts:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from mqlstream.core.event import Event
-from mqlstream.core.lead import HEARD_MAX, Lead, Track
+from mqlstream.core.lead import HEARD_MAX, Answer, Lead, Track
 from mqlstream.core.outcome import SCORED, Outcome, Reason, ignored
 from mqlstream.core.outputs import Output, handoff_id, stage_changed
 from mqlstream.core.plan import Plan, Program
@@ -33,8 +33,7 @@ MOVES = {
 def answer(program: Program, lead: Lead, event: Event) -> tuple[Outcome, list[Output]]:
     """Apply one feedback event; `out_of_turn` when it fits no open handoff, `duplicate` when it was heard before."""
     state = lead.state
-    key = f"{event.source}\x1f{event.id}"
-    if key in state.heard:
+    if any((each.source, each.id) == (event.source, event.id) for each in state.heard):
         return ignored(Reason.DUPLICATE), []
     index = _answered(program, lead, event)
     if index is None:
@@ -44,7 +43,9 @@ def answer(program: Program, lead: Lead, event: Event) -> tuple[Outcome, list[Ou
     move = MOVES[event.body["decision"]]
     if track.stage not in move.before:
         return ignored(Reason.OUT_OF_TURN), []
-    state.heard = [*state.heard, key][-HEARD_MAX:]
+    body = event.body
+    heard = Answer(event.time, event.source, event.id, body["decision"], plan.id, body.get("by"), body.get("reason"))
+    state.heard = [*state.heard, heard][-HEARD_MAX:]
     state.seq += 1
     state.as_of = max(state.as_of, event.time)
     before = track.stage
@@ -54,7 +55,7 @@ def answer(program: Program, lead: Lead, event: Event) -> tuple[Outcome, list[Ou
         lead.tallies[index] = None  # made again, from where the dimensions start again
     if move.stage == "disqualified":
         track.by_sales = True
-    return SCORED, [stage_changed(plan, lead, track, before, event.body["decision"], event.body.get("reason"), event.body.get("by"))]
+    return SCORED, [stage_changed(plan, lead, track, before, heard.decision, heard.reason, heard.by)]
 
 
 def _answered(program: Program, lead: Lead, event: Event) -> int | None:

@@ -83,6 +83,18 @@ class Track(msgspec.Struct, array_like=True):
         self.breached = self.peaked = self.by_sales = False
 
 
+class Answer(msgspec.Struct, array_like=True, frozen=True):
+    """One answer of sales' that moved the lead. ``definition`` is the one under which it did."""
+
+    time: int
+    source: str
+    id: str
+    decision: str
+    definition: str
+    by: str | None
+    reason: str | None
+
+
 class Commands(msgspec.Struct, array_like=True):
     """What operators have asked for: there only for a lead that had a command. See `mqlstream.core.commands`.
 
@@ -118,7 +130,7 @@ class LeadState(msgspec.Struct):
     tracks: dict[str, Track] = {}
     newest: dict[str, int] = {}  # inactivity entry -> time of the newest activity it looks at, which never ages out
     due: int = NEVER  # when a timer of the lead fires next
-    heard: list[str] = []  # the newest feedback, by source and id
+    heard: list[Answer] = []  # the newest ones
     commands: Commands | None = None
     unreviewed: int = NEVER  # the earliest moment not looked at, while older events may still come
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from mqlstream.core.lead import NEVER, Commands, Entry, Fact, LeadState, Track
+from mqlstream.core.lead import NEVER, Answer, Commands, Entry, Fact, LeadState, Track
 
 if TYPE_CHECKING:
     from mqlstream.core.plan import Layout
@@ -189,7 +189,7 @@ def unpack(record: bytes) -> LeadState:
             tracks={text[definition]: _unpacked_track(rest, text, base) for definition, *rest in tracks},
             newest={text[key]: time + base for key, time in newest},
             due=_since(due, base),
-            heard=heard,
+            heard=msgspec.convert(heard, list[Answer]) if heard else [],
             commands=msgspec.convert(commands[0], Commands) if commands else None,
             unreviewed=unreviewed[0] + base if unreviewed else NEVER,
         )

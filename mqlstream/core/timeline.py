@@ -10,10 +10,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from mqlstream.core.commands import VERDICT, correction
+import msgspec
+
+from mqlstream.core.commands import ADOPT, RETRACT, VERDICT, correction
 from mqlstream.core.event import DAY_MS, KINDS
 from mqlstream.core.feedback import WITH_SALES
-from mqlstream.core.lead import EMAIL, MACHINE, NEVER, Entry, Lead, Track
+from mqlstream.core.lead import EMAIL, MACHINE, NEVER, Answer, Entry, Lead, Track
 from mqlstream.core.ledger import countable
 from mqlstream.core.outcome import Reason
 from mqlstream.core.outputs import handoff_id
@@ -37,15 +39,17 @@ from mqlstream.core.scoring import (
 from mqlstream.core.tally import Award
 
 Json = dict[str, Any]
+_LINE = ("time", "kind", "source", "id", "machine", "verdict", "late", "arrival", "ignored")
 
 
 def life(plan: Plan, lead: Lead, as_of: int) -> Json:
     """All there is to tell of a lead under a definition at ``as_of``, a moment not before the lead's own; ready for JSON.
 
-    ``contributions`` and ``clipped`` are as a handoff carries them. ``timeline`` has one object per event, in order;
-    ``standing`` the points without an event; in both, ``points`` are what they are worth now and ``counted`` what of that
-    reaches the total: where a cap or floor cuts a sum, all that make it up are cut alike. All ``counted`` add up to the total.
-    ``qualify`` says which part of the condition holds, and what else keeps the lead from becoming an MQL.
+    ``contributions`` and ``clipped`` are as a handoff carries them. ``timeline`` has one object per event, in order, and among them
+    sales' answers under this definition and operators' commands, with who and why; ``standing`` has the points without an event.
+    In both, ``points`` are what they are worth now and ``counted`` what of that reaches the total: where a cap or floor cuts a sum,
+    all that make it up are cut alike. All ``counted`` add up to the total. ``qualify`` says which part of the condition holds, and
+    what else keeps the lead from becoming an MQL.
     """
     explained = explain(plan, lead, as_of)
     track = lead.state.tracks.get(plan.id) or Track()
@@ -224,10 +228,38 @@ def _timeline(count: _Count) -> Iterator[Json]:
             "rules": [count.made_of(rule, entry) for rule in count.matched(entry)] if reason is None else [],
         }
     for (time, source, event_id), values in said.items():
-        line = dict.fromkeys(("time", "kind", "source", "id", "machine", "verdict", "late", "arrival", "ignored"))
-        lines[time, source, event_id] = {**line, "time": time, "source": source, "id": event_id, "attributes": values, "rules": []}
-    for _, line in sorted(lines.items(), key=lambda pair: pair[0]):
-        yield line
+        lines[time, source, event_id] = {
+            **dict.fromkeys(_LINE),
+            "time": time,
+            "source": source,
+            "id": event_id,
+            "attributes": values,
+            "rules": [],
+        }
+    others = [_asked_line("feedback", answer_told(each)) for each in state.heard if each.definition == count.plan.id]
+    others += [_asked_line("command", command_told(*each)) for each in (commands.audit if commands is not None else ())]
+    yield from sorted((*lines.values(), *others), key=lambda line: (line["time"], line["source"], line["id"]))
+
+
+def answer_told(answer: Answer) -> Json:
+    """One answer of sales', ready for JSON."""
+    return msgspec.structs.asdict(answer)
+
+
+def command_told(time: int, what: str, source: str, event_id: str, by: str | None, reason: str | None, about: str) -> Json:
+    """One command of a lead's audit: ``event_source`` and ``event_id`` with a correction, ``into`` or ``from`` with a merge."""
+    told = {"time": time, "do": "merge" if what == ADOPT else what, "source": source, "id": event_id, "by": by, "reason": reason}
+    told |= dict.fromkeys(("event_source", "event_id", "into", "from"))
+    if what in (RETRACT, VERDICT):
+        told["event_source"], _, told["event_id"] = about.partition("\x1f")
+    elif about:
+        told["from" if what == ADOPT else "into"] = about
+    return told
+
+
+def _asked_line(kind: str, told: Json) -> Json:
+    """A line of the timeline that is no touch of the lead's."""
+    return {**dict.fromkeys(_LINE), "kind": kind, "attributes": {}, "rules": [], **told}
 
 
 def _late(entries: Sequence[Entry]) -> set[int]:

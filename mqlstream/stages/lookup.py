@@ -6,11 +6,10 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from mqlstream.core.commands import ADOPT, RETRACT, VERDICT
 from mqlstream.core.lead import NEVER, Commands, Lead
 from mqlstream.core.plan import Plan, Program
 from mqlstream.core.table import LeadTable
-from mqlstream.core.timeline import attributes_told, life
+from mqlstream.core.timeline import answer_told, attributes_told, command_told, life
 
 
 class Question(NamedTuple):
@@ -37,8 +36,8 @@ def answer(program: Program, table: LeadTable, question: Question) -> bytes | No
 def told(plans: tuple[Plan, ...], lead: Lead, at: int) -> dict[str, Any]:
     """The lead at a moment: what is known of it, and its life under each definition (`mqlstream.core.timeline.life`).
 
-    ``feedback`` names sales' newest answers that moved it, ``audit`` the newest commands, the newest last. ``merged_into`` is
-    the lead that goes on in this one's place, ``corrected`` the events that commands have spoken of.
+    ``feedback`` are sales' newest answers that moved it, ``audit`` the newest commands, the newest last; the timelines have them too.
+    ``merged_into`` is the lead that goes on in this one's place, ``corrected`` the events that commands have spoken of.
     """
     state = lead.state
     commands = state.commands or Commands()
@@ -50,9 +49,9 @@ def told(plans: tuple[Plan, ...], lead: Lead, at: int) -> dict[str, Any]:
         "attributes": attributes_told(lead, at),
         "merged_into": commands.merged_into or None,
         "frozen": commands.frozen,
-        "feedback": [_named(key) for key in state.heard],
+        "feedback": [answer_told(each) for each in state.heard],
         "corrected": [{**_named(key), "do": what, "time": time} for key, (what, time) in commands.corrected.items()],
-        "audit": [_command_told(*each) for each in commands.audit],
+        "audit": [command_told(*each) for each in commands.audit],
         "definitions": [life(plan, lead, at) for plan in plans],
     }
 
@@ -60,17 +59,6 @@ def told(plans: tuple[Plan, ...], lead: Lead, at: int) -> dict[str, Any]:
 def _named(key: str) -> dict[str, Any]:
     source, _, event_id = key.partition("\x1f")
     return {"source": source, "id": event_id}
-
-
-def _command_told(time: int, what: str, source: str, event_id: str, by: str | None, reason: str | None, about: str) -> dict[str, Any]:
-    """One command as told: ``event_source`` and ``event_id`` with a correction, ``into`` or ``from`` with a merge."""
-    told = {"time": time, "do": "merge" if what == ADOPT else what, "source": source, "id": event_id, "by": by, "reason": reason}
-    told |= dict.fromkeys(("event_source", "event_id", "into", "from"))
-    if what in (RETRACT, VERDICT):
-        told["event_source"], _, told["event_id"] = about.partition("\x1f")
-    elif about:
-        told["from" if what == ADOPT else "into"] = about
-    return told
 
 
 def _plans(program: Program, definition: str | None) -> tuple[Plan, ...]:

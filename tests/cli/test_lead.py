@@ -231,9 +231,8 @@ def test_a_correction_is_told_with_who_and_why_and_a_merged_lead_is_followed(mql
     assert shown.stderr == "dora@private.example was merged into dora\n"
     assert json.loads(shown.stdout)[0]["lead_id"] == "dora"
     explained = mqlstream("lead", "explain", "dora", **running.settings).stdout
-    assert "retract web d0  mqlstream-cli" in explained
-    assert ", by sam, because: our own test\n" in explained
-    assert "web d0" not in explained.partition("commands:")[0], "a retracted event is not in the timeline"
+    assert "  retract web d0, by sam, because: our own test\n" in explained
+    assert "form_fill  web d0" not in explained, "a retracted event is not in the timeline, but that it was retracted is"
     assert "form_fill  web d1  (machine, verdict)" in explained
     assert "in the way: frozen by a command of " in explained
 

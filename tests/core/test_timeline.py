@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from mqlstream.core.event import Event
 from mqlstream.core.lead import Lead
+from mqlstream.core.packing import Packer, unpack
 from mqlstream.core.plan import Program
 from mqlstream.core.step import open_lead, step
 from mqlstream.core.timeline import life
@@ -137,6 +138,62 @@ qualify: {threshold: {total: 20}, recycle: {set: {engagement: 0}, cooldown: 2d}}
     assert (row["stage"], row["cycle"], row["handoff_id"]) == ("recycled", 1, None)
     assert row["qualify"]["blocked"] == [{"by": "cooldown", "until": START + MINUTE + 2 * DAY}]
     assert row["cooldown_until"] == START + MINUTE + 2 * DAY
+
+
+def test_answers_and_commands_stand_among_the_events_with_who_and_why() -> None:
+    text = """
+rules:
+  - {id: visit, on: web_visit, points: 20}
+qualify: {threshold: {total: 20}}
+"""
+    others = FIRST.replace("first", "second") + "rules: []\n"
+    yes = Event("crm", "y1", "feedback", START + MINUTE, "ann", body={"decision": "accepted", "by": "sue", "reason": "a good one"})
+    retract = {"do": "retract", "event_source": "web", "event_id": "v2", "by": "sam", "reason": "our own test"}
+    program = compile_texts([FIRST + text, others])
+    lead = open_lead(program, "ann")
+    taken_back = Event("ops", "c1", "command", START + 3 * MINUTE, "ann", body=retract)
+    for event in (visit(1), yes, visit(2, 2 * MINUTE), taken_back, visit(3, 4 * MINUTE)):
+        step(program, lead, event)
+    told_of = [life(plan, lead, lead.state.as_of)["timeline"] for plan in program.plans]
+    assert [[line["id"] for line in timeline] for timeline in told_of] == [["v1", "y1", "c1", "v3"], ["v1", "c1", "v3"]]
+    _, answer, command, _ = told_of[0]
+    assert {name: value for name, value in answer.items() if value} == {
+        "time": START + MINUTE,
+        "kind": "feedback",
+        "source": "crm",
+        "id": "y1",
+        "decision": "accepted",
+        "definition": "first",
+        "by": "sue",
+        "reason": "a good one",
+    }
+    assert {name: value for name, value in command.items() if value} == {
+        "time": START + 3 * MINUTE,
+        "kind": "command",
+        "source": "ops",
+        "id": "c1",
+        **retract,
+    }
+    assert set(told_of[0][0]) <= set(answer) & set(command), "who reads a timeline finds the same names in every line"
+
+
+def test_answers_go_along_when_a_lead_is_merged() -> None:
+    program = compile_texts([FIRST + "rules:\n  - {id: visit, on: web_visit, points: 20}\nqualify: {threshold: {total: 20}}\n"])
+    lead, other = open_lead(program, "ann"), open_lead(program, "bob")
+    yes = Event("crm", "y1", "feedback", START + MINUTE, "ann", body={"decision": "accepted"})
+    for event in (visit(1), yes):
+        step(program, lead, event)
+    merged = step(program, lead, Event("ops", "m", "command", START + 2 * MINUTE, "ann", body={"do": "merge", "into": "bob"}))
+    for event in merged.forwards:
+        step(program, other, event)
+    state = unpack(Packer().pack(other.state))
+    timeline = life(program.plans[0], open_lead(program, "bob", state), state.as_of)["timeline"]
+    assert [(line["kind"], line["id"]) for line in timeline] == [
+        ("web_visit", "v1"),
+        ("feedback", "y1"),
+        ("command", "m"),  # as the lead was told that is given up
+        ("command", "m"),
+    ]
 
 
 def test_tiers_fit_and_inactivity_stand_without_an_event() -> None:
