@@ -136,9 +136,12 @@ class LeadState(msgspec.Struct):
 
 
 class Lead:
-    """One lead, opened: its state and what is derived from it. ``tallies`` has a place per plan of the program."""
+    """One lead, opened: its state and what is derived from it. ``tallies`` has a place per plan of the program.
 
-    __slots__ = ("_attributes", "email_lists", "id", "ledger", "state", "tallies")
+    ``timer`` is the table's: the moment at which the lead stands among its timers; ``state.due`` is where it belongs.
+    """
+
+    __slots__ = ("_attributes", "email_lists", "id", "ledger", "state", "tallies", "timer")
 
     def __init__(self, lead_id: str, state: LeadState, ledger: Ledger, plans: int, email_lists: EmailLists = SHIPPED) -> None:
         self.email_lists = email_lists
@@ -146,6 +149,7 @@ class Lead:
         self.state = state
         self.ledger = ledger
         self.tallies: list[Tally | None] = [None] * plans
+        self.timer = NEVER
         self._attributes: dict[str, Any] | None = None
 
     def track(self, definition: str) -> Track:

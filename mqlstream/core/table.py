@@ -6,12 +6,12 @@ A lead that was worked on is packed at the end of the batch (`packed_changes`); 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from heapq import heappop, heappush
 
 from mqlstream.core.lead import NEVER, Lead, LeadState
 from mqlstream.core.packing import due_of, lay_out, layout_of, unpack
 from mqlstream.core.plan import Layout, Program
 from mqlstream.core.step import open_lead
+from mqlstream.core.timer_queue import TimerQueue
 
 RECORD_BYTES = 4_000_000  # of one lead; ordinary ones have some hundred bytes, brokers take 8 MiB on this topic
 OPEN_LEADS = 50_000  # some 3 KB each with an ordinary ledger
@@ -32,39 +32,50 @@ class LeadTable:
         self._renewed: dict[str, bytes] = {}  # records brought up to the program since the last `packed_changes`
         self._renew: Callable[[str, bytes], bytes] | None = None
         self._renew_below = 0  # records of older layouts are of a program before
-        self._timers: list[tuple[int, str]] = []  # heap of (due, lead id); what a lead's state no longer says is passed over
+        self._timers = TimerQueue()  # as the records say, and the open leads' ``timer``
 
     def load(self, lead_id: str, record: bytes | None) -> None:
         """Take a record as the changelog has it; None: the lead is gone."""
-        if record is None:
-            self._packed.pop(lead_id, None)
-        else:
+        known = self._packed.pop(lead_id, None) if record is None else self._packed.get(lead_id)
+        if record is not None:
             self._packed[lead_id] = record
-            if self.program.has_timers:
-                self._wake_at(due_of(record), lead_id)
+        if self.program.has_timers:
+            self._move_timer(lead_id, known, record)
 
     def next_due(self) -> int | None:
-        """When the next timer may fire, in epoch milliseconds; None when none is set."""
-        return self._timers[0][0] if self._timers else None
+        """When the next timer fires, in epoch milliseconds; None when none is set."""
+        return self._timers.next_due()
 
     def schedule(self, lead: Lead) -> None:
         """Note the lead's timer, after a step or a timer has set it."""
-        self._wake_at(lead.state.due, lead.id)
+        before, due = lead.timer, lead.state.due
+        if before != due:
+            if before == NEVER:
+                lead.id = self._key(lead.id)
+            self._timers.move(lead.id, before, due)
+            lead.timer = due
 
     def pop_due(self, clock_ms: int) -> Lead | None:
         """A lead whose timer is due by the clock, opened, the earliest first; None when there is none."""
-        while self._timers and self._timers[0][0] <= clock_ms:
-            due, lead_id = heappop(self._timers)
-            lead = self.peek(lead_id)
-            if lead is not None and lead.state.due == due:
-                lead = self.open(lead_id)
-                if lead.state.due == due:  # else it was renewed just now, and its timer is another
-                    return lead
+        while (due := self._timers.next_due()) is not None and due <= clock_ms:
+            lead = self.open(self._timers.pop())
+            if lead.timer == due:
+                lead.timer = NEVER
+            if lead.state.due == due:
+                return lead
+            self.schedule(lead)  # it was renewed just now, and its timer is another
         return None
 
-    def _wake_at(self, due: int, lead_id: str) -> None:
-        if due != NEVER:
-            heappush(self._timers, (due, lead_id))
+    def _move_timer(self, lead_id: str, known: bytes | None, record: bytes | None) -> None:
+        """A lead that is not open has another record."""
+        before, due = NEVER if known is None else due_of(known), NEVER if record is None else due_of(record)
+        if before != NEVER or due != NEVER:
+            self._timers.move(lead_id if known is None else self._key(lead_id), before, due)
+
+    def _key(self, lead_id: str) -> str:
+        """A lead's id as the table itself has it: each timer would otherwise keep a copy of its own."""
+        same = _Same(lead_id)
+        return same.found if same in self._packed else lead_id
 
     def settle_layout(self, since: int = 0) -> int | None:
         """Find the program's layout among those known; its number when it is new and has to be written down.
@@ -109,14 +120,14 @@ class LeadTable:
         record = self._packed.get(lead_id)
         if self._renew is None or record is None or layout_of(record) >= self._renew_below:
             return False
-        record = self._packed[lead_id] = self._renewed[lead_id] = self._renew(lead_id, record)
-        self._wake_at(due_of(record), lead_id)
+        self._packed[lead_id] = self._renewed[lead_id] = renewed = self._renew(lead_id, record)
+        self._move_timer(lead_id, record, renewed)
         return True
 
     def wake_all(self) -> None:
         """Note the timers of all records: the program they were loaded under had none."""
         for lead_id, record in self._packed.items():
-            self._wake_at(due_of(record), lead_id)
+            self._move_timer(lead_id, None, record)
 
     def open(self, lead_id: str) -> Lead:
         """The lead, opened and counted as changed."""
@@ -149,8 +160,10 @@ class LeadTable:
             changes += [(lead_id, record) for lead_id, record in self._renewed.items() if lead_id not in self._changed]
             self._renewed = {}
         for lead_id, lead in self._changed.items():
+            if lead.timer != lead.state.due:
+                self.schedule(lead)
             if lead.state.seq:
-                record = self._packed[lead_id] = self.pack(lead)
+                record = self._packed[lead.id] = self.pack(lead)
                 changes.append((lead_id, record))
             elif self._packed.pop(lead_id, None) is not None:
                 changes.append((lead_id, None))
@@ -171,10 +184,12 @@ class LeadTable:
 
     def reopen(self, lead_id: str, record: bytes | None = None) -> Lead:
         """The lead as ``record`` has it, or as it was at the last `packed_changes`: what was made of it since is dropped."""
+        dropped = self._young.get(lead_id) or self._old.pop(lead_id, None)
         lead = self._open(lead_id, record or self._packed.get(lead_id))
-        self._old.pop(lead_id, None)
+        if dropped is not None:
+            lead.timer = dropped.timer
+            self.schedule(lead)
         self._young[lead_id] = self._changed[lead_id] = lead
-        self._wake_at(lead.state.due, lead_id)  # it may have been taken off
         return lead
 
     def __len__(self) -> int:
@@ -187,7 +202,25 @@ class LeadTable:
         if record is None:
             return open_lead(self.program, lead_id, LeadState(layout=self._layout))
         state = unpack(record)
+        if state.due != NEVER:
+            lead_id = self._key(lead_id)
         if state.layout != self._layout:
             lay_out(state.entries, self.layouts[state.layout], self.program.layout)
             state.layout = self._layout
-        return open_lead(self.program, lead_id, state)
+        lead = open_lead(self.program, lead_id, state)
+        lead.timer = state.due
+        return lead
+
+
+class _Same(str):
+    """A text that finds the one equal to it among the keys of a dictionary, which has no way to ask for it."""
+
+    found: str
+
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        equal = str.__eq__(self, other)
+        if equal is True and isinstance(other, str):
+            self.found = other
+        return equal is True
