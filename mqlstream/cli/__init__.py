@@ -6,6 +6,7 @@ A command lives in a module of its own name, as `command`, and is imported only 
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -37,6 +38,7 @@ COMMANDS = {
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 BROKEN_PIPE = 141  # 128 + SIGPIPE: the reader of our output went away (`| head`)
+_STDOUT_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class CommandLine(click.Group):
@@ -62,9 +64,13 @@ class CommandLine(click.Group):
             result = super().invoke(ctx)
             sys.stdout.flush()
         except BrokenPipeError:
-            # The interpreter flushes stdout once more at exit; give it something that takes it.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _leave_stdout()
             sys.exit(BROKEN_PIPE)
+        except OSError as error:
+            if error.errno not in _STDOUT_FULL or error.filename is not None:
+                raise
+            _leave_stdout()
+            fail(f"cannot write the output: {error.strerror}", 1)
         return result
 
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, *_: Any, **extra: Any) -> Any:
@@ -84,6 +90,11 @@ class CommandLine(click.Group):
                 raise
             fail(f"{error.filename}: {error.strerror}", 2)
         sys.exit(status if isinstance(status, int) else 0)
+
+
+def _leave_stdout() -> None:
+    """The interpreter flushes stdout once more at exit; give it something that takes it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def fail(message: str, exit_code: int) -> None:

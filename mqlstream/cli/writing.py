@@ -9,6 +9,7 @@ from typing import Any
 
 from mqlstream.cli.logs import configure, quiet_client
 from mqlstream.cli.output import emit
+from mqlstream.cli.reaching import require
 from mqlstream.config import Settings, kafka_kwargs
 from mqlstream.doors.writing import Door, Form, Ready, Unfit, Written, ready
 from mqlstream.errors import UsageError
@@ -20,7 +21,7 @@ SOURCE = "mqlstream-cli"  # where an event comes from that is typed in
 def write(settings: Settings, form: Form, given: Mapping[str, Any], topic: str, format_: str) -> None:
     """Write one event and print its topic, partition and offset. Fields that are None are left out; ``time`` may be text.
 
-    Raises `UsageError` when it is no event of the form, before any broker is asked, and `UnreachableError`.
+    Raises `UsageError` when it is no event of the form, before any broker is asked, or when there is no such topic, and `UnreachableError`.
     """
     told = {name: value for name, value in given.items() if value is not None}
     if told.get("time", "").isdecimal():
@@ -36,6 +37,7 @@ def write(settings: Settings, form: Form, given: Mapping[str, Any], topic: str, 
 
 
 async def _write(settings: Settings, topic: str, events: list[Ready]) -> list[Written]:
+    await require(settings, topic)
     door = Door(kafka_kwargs(settings), topic, largest_message_bytes())
     try:
         return await door.write(events)

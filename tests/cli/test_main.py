@@ -71,6 +71,11 @@ def test_the_installed_script_is_the_same_program() -> None:
             ["subscribe", "--attempts", "3"],
             "Error: --attempts and --given-up: got one of them, expected both or none, for no event may get lost",
         ),
+        (["subscribe", "--group", ""], "Error: --group: got an empty name, expected the name of a consumer group"),
+        (
+            ["subscribe", "--exec", "x", "--format", "json"],
+            "Error: --format: nothing is printed with --exec or --webhook, expected it without them",
+        ),
         (["subscribe", "--webhook", "x"], "Error: --webhook: got 'x', expected a URL that begins with http:// or https://"),
     ],
 )
@@ -81,7 +86,7 @@ def test_wrong_usage_is_exit_2_and_says_what_was_expected(mqlstream: Run, argume
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("command", [["run"], ["subscribe"], ["topics", "plan"]])
+@pytest.mark.parametrize("command", [["run"], ["subscribe"], ["topics", "plan"], ["feedback", "ann@acme.example", "accepted"]])
 def test_an_unreachable_broker_is_exit_3_and_one_line(mqlstream: Run, command: list[str]) -> None:
     done = mqlstream(*command, MQLSTREAM_BOOTSTRAP_SERVERS="127.0.0.1:1", MQLSTREAM_DEFINITIONS=str(DEFINITION))
     assert (done.returncode, done.stdout) == (3, "")
@@ -126,6 +131,14 @@ def test_a_reader_that_goes_away_ends_it_quietly() -> None:
     process.stdout.close()
     _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (141, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
+@pytest.mark.parametrize("command", [["config", "show"], ["topics", "export", "--as", "script"], ["adapters", "list", "--format", "jsonl"]])
+def test_a_full_disk_below_the_output_is_one_line(command: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-m", "mqlstream", *command], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (1, "Error: cannot write the output: No space left on device\n")
 
 
 def test_ctrl_c_is_exit_130_and_no_traceback() -> None:

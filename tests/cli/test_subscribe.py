@@ -17,6 +17,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from mqlstream.demo.broker import EmbeddedBroker
+from mqlstream.engine.kafka import KafkaBroker
 from mqlstream.handoff.contract import BECAME_MQL
 from mqlstream.topics import Topics
 from tests.subscriber.handoffs import write
@@ -71,6 +72,41 @@ def test_events_are_printed_as_json_lines_until_a_signal(bootstrap: str, number:
         rest, log = process.communicate(timeout=PATIENCE_S)
         assert (process.returncode, rest) == (exit_code, "")
         assert "Traceback" not in log
+
+
+def test_events_are_an_array_that_a_signal_closes(bootstrap: str) -> None:
+    with subscribing(bootstrap, "--format", "json") as process:
+        assert process.stdout is not None
+        begun = [process.stdout.readline() for _ in ("[", "one,")]
+        process.send_signal(signal.SIGTERM)
+        rest, _ = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0
+    assert orjson.loads("".join(begun) + rest) == AS_PRINTED
+
+
+def test_events_are_rows_of_a_table(bootstrap: str) -> None:
+    with subscribing(bootstrap, "--format", "table") as process:
+        assert process.stdout is not None
+        rows = [process.stdout.readline().split() for _ in range(3)]
+    assert rows[0] == ["TIME", "TYPE", "ID", "LEAD", "ID"]
+    assert rows[1:] == [["2026-11-02", "09:00:00Z", BECAME_MQL, event_id, "ann@acme.example"] for event_id in ("one", "two")]
+
+
+@pytest.mark.parametrize(
+    ("command", "topic"),
+    [
+        (["subscribe"], "none.handoff.v1"),
+        (["feedback", "ann@acme.example", "accepted"], "none.feedback.v1"),
+        (["lead", "freeze", "ann@acme.example"], "none.commands.v1"),
+    ],
+    ids=lambda each: each[0] if isinstance(each, list) else "",
+)
+def test_a_topic_that_is_missing_is_told_and_not_created_by_asking(bootstrap: str, command: list[str], topic: str) -> None:
+    environ = {**os.environ, "MQLSTREAM_BOOTSTRAP_SERVERS": bootstrap, "MQLSTREAM_TOPIC_PREFIX": "none."}
+    done = subprocess.run([sys.executable, "-m", "mqlstream", *command], env=environ, capture_output=True, text=True, timeout=PATIENCE_S)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"Error: no topic {topic} on the broker; create what is missing: mqlstream topics apply\n"
+    assert asyncio.run(KafkaBroker({"bootstrap_servers": bootstrap}).partitions([topic])) == {}
 
 
 def test_a_reader_that_goes_away_ends_it_quietly_and_loses_nothing(bootstrap: str) -> None:
