@@ -10,6 +10,8 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import IO
 
+from mqlstream.config.fields import PREFIX
+
 STOP_SECONDS = 30.0
 
 
@@ -18,14 +20,16 @@ def start_child(
 ) -> subprocess.Popen[bytes]:
     """Start ``python -m module arguments...``, with its stdout as a pipe; the module must call `end_with_parent`.
 
-    The child is a session of its own, so that Ctrl-C in a terminal reaches only the parent, which decides.
+    The child is a session of its own, so that Ctrl-C in a terminal reaches only the parent, which decides. Of the settings of an
+    installation, which may stand in our own environment, it gets none.
     """
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     return subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=stderr,
-        env={**os.environ, **(environ or {})},
+        env={**inherited, **(environ or {})},
         start_new_session=True,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -30,7 +31,11 @@ class Shown(NamedTuple):
 @pytest.fixture(scope="module")
 def shown() -> Iterator[Shown]:
     arguments = ["demo", "--leads", "60", "--seconds", "8", "--keep"]
-    process = subprocess.Popen([sys.executable, "-m", "mqlstream", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # As for somebody who has an installation of their own as well: the demo has nothing to do with it.
+    environ = {**os.environ, "MQLSTREAM_TOPIC_PREFIX": "ours.", "MQLSTREAM_HTTP_TOKEN": "short", "MQLSTREAM_SOURCES": "ours.forms=typeform"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mqlstream", *arguments], env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     try:
         assert process.stdout is not None
         lines: list[str] = []
