@@ -61,7 +61,7 @@ def compare(settings: Settings, actual: Mapping[str, Actual]) -> list[Difference
         there = actual.get(name)
         if there is None:
             count = topic.partitions or settings.partitions
-            found.append(Difference(name, "topic", f"{count} partitions", None, CREATE))
+            found.append(Difference(name, "topic", f"{count} partition{'s' * (count != 1)}", None, CREATE))
         else:
             found += _partitions(settings, topic, name, there)
             found += _config(settings, topic, name, there)

@@ -44,7 +44,7 @@ def test_an_empty_cluster_lacks_every_topic() -> None:
     assert [difference.topic for difference in found] == list(TOPICS.all)
     assert {difference.action for difference in found} == {CREATE}
     assert found[0] == Difference("t.web-visits.v1", "topic", "4 partitions", None, CREATE)
-    assert Difference("t.definitions.v1", "topic", "1 partitions", None, CREATE) in found
+    assert Difference("t.definitions.v1", "topic", "1 partition", None, CREATE) in found
 
 
 def test_partitions_of_internal_topics_are_never_changed_by_a_program() -> None:
