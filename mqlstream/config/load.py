@@ -185,7 +185,7 @@ def _check_together(values: Mapping[str, Any], origins: Mapping[str, str]) -> No
     token = values["http_token"]
     if token is not None and not (token.isascii() and token.isprintable() and " " not in token and len(token) >= TOKEN_LEAST):
         raise UsageError(
-            f"{origins['http_token']}: got a value of another kind, expected {TOKEN_LEAST} or more ASCII characters without spaces"
+            f"{origins['http_token']}: http_token has {len(token)} characters, expected {TOKEN_LEAST} or more, ASCII and without spaces"
         )
     if values["ssl_keyfile"] and not values["ssl_certfile"]:
         raise UsageError(f"{origins['ssl_keyfile']}: ssl_keyfile is set, expected MQLSTREAM_SSL_CERTFILE with it")

@@ -342,7 +342,8 @@ def test_the_token_of_the_web_pages_is_a_secret_too(tmp_path: Path) -> None:
 def test_a_token_that_protects_nothing_or_fits_no_header_is_refused_and_not_shown(token: str) -> None:
     with pytest.raises(UsageError) as caught:
         load(None, {"MQLSTREAM_HTTP_TOKEN": token})
-    assert str(caught.value) == "MQLSTREAM_HTTP_TOKEN: got a value of another kind, expected 16 or more ASCII characters without spaces"
+    told = f"http_token has {len(token)} characters, expected 16 or more, ASCII and without spaces"
+    assert str(caught.value) == f"MQLSTREAM_HTTP_TOKEN: {told}"
 
 
 @pytest.mark.parametrize(
