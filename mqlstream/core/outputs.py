@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from hashlib import sha256
 from typing import Any
+from urllib.parse import quote
 
 from mqlstream.core.domains import registrable
 from mqlstream.core.event import Event
@@ -55,7 +56,7 @@ def became_mql(plan: Plan, shape: HandoffShape, lead: Lead, track: Track) -> Out
         "attributes": {name: attributes[name] for name in shape.attributes if name in attributes},
         "contributions": explained.contributions,
         "clipped": explained.clipped,
-        "timeline_url": shape.timeline_url.replace("{lead_id}", lead.id) if shape.timeline_url else None,
+        "timeline_url": shape.timeline_url.replace("{lead_id}", quote(lead.id, safe="@")) if shape.timeline_url else None,
         "respond_by": track.respond_by if track.respond_by >= 0 else None,
     }
     return _output(BECAME_MQL, lead, as_of, data, data["handoff_id"])

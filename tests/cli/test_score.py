@@ -352,6 +352,14 @@ def test_form_fields_are_attributes_only_where_the_configuration_says_so(mqlstre
     assert scores(configured.stdout) == {(ann, "first"): 10, (ann, "address"): -5}
 
 
+def test_any_lead_id_fits_into_the_link_to_its_timeline(mqlstream: Run, folder: Path) -> None:
+    (folder / "settings.yaml").write_text('handoff: {timeline_url: "https://mql.example/?lead={lead_id}&from=mail"}\n')
+    visits = [{**event(number, "web_visit", number, lead=""), "lead_id": "a&b/c d+ü@x.example"} for number in (1, 2)]
+    done = mqlstream("score", "--definition", "second.yaml", "--config", "settings.yaml", "-", stdin=lines(visits))
+    url = json.loads(done.stdout.splitlines()[0])["data"]["timeline_url"]
+    assert url == "https://mql.example/?lead=a%26b%2Fc%20d%2B%C3%BC@x.example&from=mail"
+
+
 def test_a_configuration_that_is_not_there_is_exit_2(mqlstream: Run) -> None:
     done = mqlstream("score", "--definition", "first.yaml", "--config", "none.yaml", "events.jsonl")
     assert (done.returncode, done.stdout) == (2, "")
