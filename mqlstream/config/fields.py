@@ -228,7 +228,7 @@ FIELDS = (
         "handoff.timeline_url",
         "text",
         None,
-        "Link to a lead's timeline that a handoff carries; {lead_id} is put in.",
+        "Link to a lead's timeline that a handoff carries; {lead_id} is put in, percent-encoded.",
         "https://mql.acme.example/leads/{lead_id}",
     ),
 )
