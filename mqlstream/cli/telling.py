@@ -14,6 +14,7 @@ _OFF = {
     "count": "too few like it",
     "count_or_limit": "too few like it, or the rule's limit was used up",
     "recycled": "before sales recycled the lead",
+    "reset": "before the scores were reset by a command",
     "lead": "the lead is not as the rule asks",
     "expired": "expired",
 }

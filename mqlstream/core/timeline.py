@@ -191,7 +191,7 @@ class _Count:
         age = self.as_of - entry.time
         if id(award) not in self._counting:
             reset = self.tally.resets[rule.dimension]
-            told["off"], told["off_by"] = ("set", reset.rule.id) if reset.rule is not None else ("recycled", None)
+            told["off"], told["off_by"] = ("set", reset.rule.id) if reset.rule is not None else (self._cleared_by(reset.entry), None)
         elif gated:
             told["off"] = "lead"
         elif lane.shape in ("linear", "expire_after") and age >= lane.ms:
@@ -199,6 +199,12 @@ class _Count:
         else:
             told |= self.points(lane.node, lane.worth(award.points, age))
         return told
+
+    def _cleared_by(self, mark: Entry) -> str:
+        """Who let a dimension start again at a mark that is no rule's: an operator or sales."""
+        commands = self.lead.state.commands
+        reset = commands.reset if commands is not None else None
+        return "reset" if reset is not None and (reset[0], reset[2]) == (mark.time, mark.id) else "recycled"
 
 
 def _timeline(count: _Count) -> Iterator[Json]:

@@ -140,6 +140,18 @@ qualify: {threshold: {total: 20}, recycle: {set: {engagement: 0}, cooldown: 2d}}
     assert row["cooldown_until"] == START + MINUTE + 2 * DAY
 
 
+def test_what_an_operator_reset_is_told_and_not_taken_for_a_recycling() -> None:
+    text = """
+rules:
+  - {id: visit, on: web_visit, points: 20}
+qualify: {threshold: {total: 20}, recycle: {set: {engagement: 0}}}
+"""
+    no = Event("crm", "n1", "feedback", START + MINUTE, "ann", body={"decision": "rejected"})
+    reset = Event("ops", "r1", "command", START + 3 * MINUTE, "ann", body={"do": "reset"})
+    row = told(text, visit(1), no, visit(2, 2 * MINUTE), reset, visit(3, 4 * MINUTE))
+    assert rules(row) == [("v1", "visit", 20, 0, "reset"), ("v2", "visit", 20, 0, "reset"), ("v3", "visit", 20, 20, None)]
+
+
 def test_answers_and_commands_stand_among_the_events_with_who_and_why() -> None:
     text = """
 rules:
