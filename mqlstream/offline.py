@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import orjson
@@ -20,7 +20,7 @@ from mqlstream.core.table import LeadTable
 from mqlstream.core.takeover import Change, TakeOver
 from mqlstream.core.timeline import life, standing
 from mqlstream.core.timers import fire
-from mqlstream.core.told import Telling
+from mqlstream.core.told import Activated, Telling
 from mqlstream.definition import parse_text
 from mqlstream.definition.compile import compile_program
 from mqlstream.definition.model import Definition
@@ -95,8 +95,14 @@ class Replay:
 
         ``handoff`` says who is handed off by that alone: one of `mqlstream.core.takeover.HANDOFF`. Returns what it set off.
         """
-        outputs = take_over(self._table, definition, Change(definition.id, at_ms, handoff))
+        renewed: list[Lead] = []
+        outputs = take_over(self._table, definition, Change(definition.id, at_ms, handoff), renewed.append)
         self.program = self._table.program
+        self._telling = Telling.of(self.program)
+        if self._telling is not None:
+            for lead in renewed:
+                self._telling.rescored(lead, Activated(definition.id, at_ms, handoff), self._telling)
+            outputs += self._accounts.take(self._telling.take(self._table.peek))
         return outputs
 
     def count(self, kind: str, outcome: Outcome) -> None:
@@ -116,10 +122,12 @@ class Replay:
                 yield from lead_objects(self.program, lead, max(at, lead.state.as_of), whole=only is not None)
 
 
-def take_over(table: LeadTable, definition: Definition, change: Change) -> list[Output]:
+def take_over(
+    table: LeadTable, definition: Definition, change: Change, renewed: Callable[[Lead], None] = lambda lead: None
+) -> list[Output]:
     """Bring all leads of a table to another version of a definition, at once; returns what that set off, in order for each lead.
 
-    A ``change`` of no definition only prepares this one: ledgers keep what it reads.
+    A ``change`` of no definition only prepares this one: ledgers keep what it reads. ``renewed`` is told each lead.
     """
     program, outputs = (superseded if change.definition else prepared)(table.program, definition), list[Output]()
     step = TakeOver(table.program, program, change)
@@ -128,6 +136,7 @@ def take_over(table: LeadTable, definition: Definition, change: Change) -> list[
         lead, made = step.lead(lead_id, unpack(record))
         lead.state.layout = table.layout
         outputs.extend(made)
+        renewed(lead)
         return table.pack(lead)
 
     table.packed_changes()

@@ -20,7 +20,7 @@ from mqlstream.core.lead import NEVER
 from mqlstream.core.outlook import Outlook
 from mqlstream.core.outputs import Output, stable_id
 from mqlstream.core.scoring import EPSILON, rounded
-from mqlstream.core.told import ERASED, STAYED, Asked, Change, Move
+from mqlstream.core.told import ERASED, STAYED, Activated, Asked, Change, Move
 
 BECAME_MQA = "mqlstream.account.became_mqa.v1"
 
@@ -30,10 +30,11 @@ PEOPLE_TOLD = 100
 
 
 class Version(msgspec.Struct, array_like=True):
-    """One lead from ``as_of`` on: an outlook by definition."""
+    """One lead from ``as_of`` on: an outlook by definition, and the version it was ``made`` with."""
 
     as_of: int
     outlooks: dict[str, Outlook]
+    made: dict[str, int] = {}
 
 
 class AccountTrack(msgspec.Struct, array_like=True):
@@ -41,6 +42,9 @@ class AccountTrack(msgspec.Struct, array_like=True):
 
     ``entered`` is when it became an MQA or ceased to be one, ``looked`` up to when it has been looked at; ``peaked``: the sum was
     at or above ``below`` in this cycle.
+
+    ``judged`` is when the newest activation was pushed, ``held`` whether the account fulfilled the version before it; ``quiet``: time
+    alone does not make it an MQA. ``since``: from when on it is to be looked at as soon as all its leads are rescored.
     """
 
     asked: Asked
@@ -51,6 +55,10 @@ class AccountTrack(msgspec.Struct, array_like=True):
     cooldown_until: int = NEVER
     first_mqa_at: int = NEVER
     peaked: bool = False
+    judged: int = NEVER
+    held: bool = False
+    quiet: bool = False
+    since: int = NEVER
 
 
 class AccountState(msgspec.Struct, array_like=True):
@@ -81,7 +89,7 @@ class Account:
         for change in changes:
             lead = change.lead
             for move in change.moves:
-                reached[lead] = max(move.as_of, reached.get(lead, NEVER))
+                reached[lead] = max(move.as_of, reached.get(lead, NEVER), change.activated.at_ms if change.activated else NEVER)
                 steps.append((reached[lead], change, move))
             if change.gone != STAYED:
                 reached[lead] = max(change.until_ms, reached.get(lead, NEVER))
@@ -94,10 +102,48 @@ class Account:
             if step is None:
                 self._let_go(change)
                 continue
+            if change.activated is not None:
+                outputs += self._take_over(change, change.activated, step)
+                continue
             self._note(change.lead, change.asked, step)
             for asked in change.asked:
                 outputs += self._look(asked, step.as_of)
         return outputs
+
+    def _take_over(self, change: Change, activated: Activated, move: Move) -> list[Output]:
+        """A lead is scored under another version from now on: whom that alone hands off is for the version to say."""
+        asked = next((each for each in change.asked if each.definition == activated.definition), None)
+        track = self._judged(asked, activated) if asked is not None else None
+        self._note(change.lead, change.asked, move)
+        if track is None or activated.at_ms < track.judged:
+            return []  # it asks for no accounts; or a newer one is known
+        below = track.asked.below
+        if track.mqa:  # a fall under the version begins with it
+            track.peaked = below is not None and self._sum(activated.definition, self.state.as_of) >= below - EPSILON
+        elif activated.handoff == "none":
+            track.quiet = not track.held
+        elif activated.handoff == "all" or not track.held:
+            track.since = self.state.as_of if track.since == NEVER else track.since
+        return self._live(track, track.since) if track.since != NEVER else []
+
+    def _judged(self, asked: Asked, activated: Activated) -> AccountTrack:
+        """The track, which knows of the activation: the first time it is looked at what the account is under the version before."""
+        track = self.state.tracks.get(asked.definition)
+        if track is None:
+            track = self.state.tracks[asked.definition] = AccountTrack(asked, judged=activated.at_ms)
+        elif activated.at_ms > track.judged:
+            track.held = self._holds(track.asked, self.state.as_of)
+            track.judged = activated.at_ms
+        if asked.version >= track.asked.version:
+            track.asked = asked
+        return track
+
+    def _is_between(self, track: AccountTrack) -> bool:
+        """Whether some of the leads are still to be rescored. Not for ever: one may have gone where nothing tells of it any more."""
+        name, version = track.asked.definition, track.asked.version
+        if self.state.as_of - track.judged >= DAY_MS:
+            return False
+        return any(versions[-1].made.get(name, version) < version for versions in self.leads.values())
 
     def _let_go(self, change: Change) -> None:
         self.leads.pop(change.lead, None)
@@ -110,7 +156,7 @@ class Account:
         outputs: list[Output] = []
         for track in self.state.tracks.values():
             if track.looked < until_ms:
-                if track.mqa or track.looked < track.cooldown_until:
+                if track.mqa or (track.looked < track.cooldown_until and not track.quiet):
                     outputs += self._live(track, track.looked)
                 track.looked = self.state.as_of
         return outputs
@@ -118,8 +164,8 @@ class Account:
     @property
     def due(self) -> int:
         """When a cooldown ends next, `NEVER` when none does."""
-        waiting = [track.cooldown_until for track in self.state.tracks.values() if not track.mqa and track.cooldown_until > track.looked]
-        return min(waiting, default=NEVER)
+        waiting = [track for track in self.state.tracks.values() if not track.mqa and not track.quiet]
+        return min((track.cooldown_until for track in waiting if track.cooldown_until > track.looked), default=NEVER)
 
     def _note(self, lead: str, asked: tuple[Asked, ...], move: Move) -> None:
         versions = self.leads.setdefault(lead, [])
@@ -131,7 +177,7 @@ class Account:
         elif versions:
             last = versions[-1]
             last.outlooks = {name: outlook.until(move.as_of) for name, outlook in last.outlooks.items()}
-        versions.append(Version(move.as_of, outlooks))
+        versions.append(Version(move.as_of, outlooks, {each.definition: each.version for each in asked}))
         del versions[:-MOVES_KEPT]
 
     def _look(self, asked: Asked, since: int) -> list[Output]:
@@ -141,10 +187,19 @@ class Account:
             track = self.state.tracks[asked.definition] = AccountTrack(asked)
         elif asked.version >= track.asked.version:
             track.asked = asked
+        track.quiet = False
         return self._live(track, self.state.as_of if track.mqa else max(since, track.entered))
 
     def _live(self, track: AccountTrack, since: int) -> list[Output]:
-        """Live through a track's moments from ``since`` to the newest: what has not been seen of them happens now."""
+        """Live through a track's moments from ``since`` to the newest: what has not been seen of them happens now.
+
+        Not while its leads are scored under different versions, and no further back than to the newest one's activation.
+        """
+        since = max(since if track.since == NEVER else min(since, track.since), track.judged)
+        if self._is_between(track):
+            track.since = since
+            return []
+        track.since = NEVER
         outputs: list[Output] = []
         moment: int | None = since
         while moment is not None:

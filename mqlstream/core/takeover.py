@@ -112,4 +112,3 @@ def _plan(program: Program, definition: str) -> Plan | None:
 
 def _total(plan: Plan, lead: Lead, at_ms: int) -> float:
     return node_sums(plan, lead, Tally.over(plan, lead, at_ms), attributes_at(plan, lead, at_ms))[plan.total]
-

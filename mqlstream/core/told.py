@@ -49,8 +49,19 @@ class Move(msgspec.Struct, array_like=True):
     outlooks: list[Outlook]
 
 
+class Activated(msgspec.Struct, array_like=True, frozen=True):
+    """A version has come into force: of which definition, when (epoch milliseconds), and who is handed off by that alone."""
+
+    definition: str
+    at_ms: int
+    handoff: str
+
+
 class Change(msgspec.Struct, array_like=True):
-    """What happened to one lead of an account. ``gone`` says how it left after the last move, at ``until_ms``; or `STAYED`."""
+    """What happened to one lead of an account. ``gone`` says how it left after the last move, at ``until_ms``; or `STAYED`.
+
+    With ``activated`` nothing has happened to the lead: it is scored otherwise from there on, and there is one move.
+    """
 
     account: str
     lead: str
@@ -58,6 +69,7 @@ class Change(msgspec.Struct, array_like=True):
     moves: list[Move]
     gone: str = STAYED
     until_ms: int = 0
+    activated: Activated | None = None
 
 
 def asked_of(plan: Plan, accounts: AccountsPlan) -> Asked:
@@ -69,14 +81,15 @@ def asked_of(plan: Plan, accounts: AccountsPlan) -> Asked:
 
 @dataclass(slots=True)
 class _Told:
-    """The lead in this batch: its account before, and its changes so far."""
+    """The lead in this batch: its account at first and so far, and its changes so far."""
 
+    first: str | None
     before: str | None
     changes: list[Change] = field(default_factory=list)
 
 
 class Telling:
-    """Collects what happens to leads between two calls of `take`. For each event: `before`, `step`, `after`."""
+    """Collects what happens to leads between two calls of `take`. For each event: `before`, `step`, `after`; and `rescored`."""
 
     def __init__(self, program: Program) -> None:
         self._plans = [(index, plan, plan.accounts) for index, plan in enumerate(program.plans) if plan.accounts and plan.live]
@@ -93,7 +106,8 @@ class Telling:
         """An event at a time is about to be applied to the lead."""
         told = self._told.get(lead.id)
         if told is None:
-            self._told[lead.id] = _Told(self._account(lead))
+            account = self._account(lead)
+            self._told[lead.id] = _Told(account, account)
         elif told.changes and not told.changes[-1].gone:
             last = told.changes[-1].moves[-1]
             if any(time >= each.stretches[-1].break_ms for each in last.outlooks):
@@ -115,13 +129,26 @@ class Telling:
         told.before = account
         if account is None or move is None:
             return
-        if not changes or changes[-1].gone or len(changes[-1].moves) >= MOVES:
+        if not changes or changes[-1].gone or changes[-1].activated or len(changes[-1].moves) >= MOVES:
             changes.append(Change(account, lead.id, self._asked, []))
         changes[-1].moves.append(move)
 
+    def rescored(self, lead: Lead, activated: Activated, by: Telling) -> None:
+        """A version has taken over the lead, before anything else that happens to it here. ``by`` is of the program with it."""
+        account = self._account(lead)
+        if account is not None and by._plans:
+            move = by._move(lead, max(lead.state.as_of, activated.at_ms) + 1)
+            change = Change(account, lead.id, by._asked, [move], activated=activated)
+            self._told.setdefault(lead.id, _Told(account, account)).changes.append(change)
+
     def forget(self, lead_id: str) -> None:
-        """What was collected of a lead is void: its events will be applied again."""
-        self._told.pop(lead_id, None)
+        """What was collected of a lead's events is void: they will be applied again."""
+        told = self._told.pop(lead_id, None)
+        kept = [change for change in told.changes if change.activated] if told is not None else []
+        if told is not None and kept:
+            for change in kept:
+                change.gone = STAYED
+            self._told[lead_id] = _Told(told.first, told.first, kept)
 
     def take(self, lead_of: Callable[[str], Lead | None]) -> Iterator[Change]:
         """All changes since the last call, each lead's in order; ``lead_of`` gives the leads as they are now."""

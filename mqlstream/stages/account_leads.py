@@ -8,9 +8,10 @@ from __future__ import annotations
 import msgspec
 
 from mqlstream import wire
+from mqlstream.core.lead import Lead
 from mqlstream.core.plan import Program
 from mqlstream.core.table import LeadTable
-from mqlstream.core.told import Change, Telling
+from mqlstream.core.told import Activated, Change, Telling
 from mqlstream.engine.interfaces import Output
 
 _encode = msgspec.json.Encoder().encode
@@ -44,6 +45,12 @@ class AccountLeads:
             self._program = self._table.program
             self._telling = Telling.of(self._program)
         return self._telling
+
+    def rescored(self, lead: Lead, program: Program, activated: Activated) -> None:
+        """A version has taken over the lead, which is under the program with it now."""
+        telling = self.telling()
+        if telling is not None:
+            telling.rescored(lead, activated, telling if program is self._program else Telling(program))
 
     def forget(self, lead_id: str) -> None:
         """The lead's events of this batch will be applied again."""

@@ -16,11 +16,13 @@ import msgspec
 import orjson
 
 from mqlstream import metrics, wire
+from mqlstream.core.lead import Lead
 from mqlstream.core.outputs import Output
 from mqlstream.core.packing import lay_out, unpack
 from mqlstream.core.plan import Layout, Program
 from mqlstream.core.table import LeadTable
 from mqlstream.core.takeover import Change, TakeOver
+from mqlstream.core.told import Activated
 from mqlstream.definition import parse_text
 from mqlstream.definition.model import Definition
 from mqlstream.engine.interfaces import Record, Unable
@@ -108,15 +110,23 @@ class InForce(NamedTuple):
 class Definitions:
     """The program of one score task, as its log has it, and the leads that are not yet scored with it.
 
-    ``renewed`` is told each lead whose record was brought up to the program. ``made`` is what that set off, until it is taken.
+    ``renewed`` is told each lead whose record was brought up to the program, ``rescored`` each with each version that took it over.
+    ``made`` is what that set off, until it is taken.
     """
 
-    def __init__(self, programs: Programs, table: LeadTable, renewed: Callable[[str, bytes], None]) -> None:
+    def __init__(
+        self,
+        programs: Programs,
+        table: LeadTable,
+        renewed: Callable[[str, bytes], None],
+        rescored: Callable[[Lead, Program, Activated], None] = lambda *_: None,
+    ) -> None:
         self.program = programs.files
         self.made: list[Output] = []
         self._programs = programs
         self._table = table
         self._renewed = renewed
+        self._rescored = rescored
         self._kept: dict[int, Kept] = {}
         self._steps: dict[int, TakeOver] = {}
         self._todo: list[str] = []
@@ -259,7 +269,9 @@ class Definitions:
                 lead, outputs = step.lead(lead_id, state)
                 state, layout = lead.state, step.new.layout
                 made += outputs
-        state.layout = table.layout
+                if step.change.definition:
+                    self._rescored(lead, step.new, Activated(*step.change[:3]))
+        lead.state.layout = table.layout
         return table.pack(lead), made
 
     def _laid_out(self, lead_id: str) -> bytes:

@@ -112,9 +112,9 @@ class ScoreProcessor:
         self._stage = stage
         self._table = LeadTable(stage.program)
         self._catching_up = CatchingUp(self._table)
-        self._definitions = Definitions(stage.programs, self._table, self._catching_up.load)
-        self._shadows = Shadows(self._table, stage.topics.shadow)
         self._account_leads = AccountLeads(self._table, stage.topics.account_leads, stage.options.partitions)
+        self._definitions = Definitions(stage.programs, self._table, self._catching_up.load, self._account_leads.rescored)
+        self._shadows = Shadows(self._table, stage.topics.shadow)
         self._clicks = Clicks(stage.options.machines, stage.topics.lead_events, stage.options.partitions)
         self._settled = False
         self._clock_ms = 0  # the highest record timestamp read, wall time once caught up

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import orjson
 import pytest
 from hypothesis import given, settings
@@ -15,7 +17,9 @@ from hypothesis import strategies as st
 from mqlstream import offline, wire
 from mqlstream.core.accounts import Account
 from mqlstream.core.event import Event
+from mqlstream.core.step import step
 from mqlstream.core.told import Change
+from mqlstream.definition import parse_text
 from mqlstream.engine.interfaces import Effects
 from mqlstream.engine.manual_time import simulate
 from mqlstream.engine.memory import START_MS, MemoryBroker, MemoryCluster
@@ -113,19 +117,114 @@ def test_without_accounts_in_a_definition_nothing_is_told() -> None:
     assert len(changes(scored(ASKING, EVENTS))) == 4
 
 
-def test_a_version_with_accounts_is_told_from_the_next_event_on() -> None:
+def activated(text: str, hours: float, handoff: str = "none") -> tuple[bytes, bytes]:
+    """A pushed version, as it stands in the log."""
+    plan = offline.compile_texts([text]).plans[0]
+    activation = wire.Activation(plan.id, plan.version, plan.digest, text, START + int(hours * HOUR), "none", "a test")
+    return wire.broadcast(msgspec.structs.replace(activation, handoff=handoff))
+
+
+def lived(definition: str, *batches: Sequence[Event | tuple[bytes, bytes]]) -> list[Effects]:
+    """What the SCORE stage does with batches of events and versions, and then until it is at rest."""
+    processor = ScoreStage(TOPICS, offline.compile_texts([definition]), ScoreOptions()).processor(0)
+    written = []
+    offsets = itertools.count()
+    for batch in batches:
+        found = []
+        for each in batch:
+            key, value = each if isinstance(each, tuple) else (wire.key_of(each.lead), wire.encode(each))
+            found.append(Read(key, value, next(offsets), START if isinstance(each, tuple) else each.time))
+        written.append(processor.process(found, None))
+    while processor.due_ms() == 0:
+        written.append(processor.process([], None))
+    return written
+
+
+def mqas(written: Sequence[Effects]) -> list[tuple[int, float, float]]:
+    """Version, hour and sum of each MQA, when the changes come one by one."""
+    processor = AccountsStage(TOPICS).processor(0)
+    found = []
+    for record in records(written):
+        for each in processor.process([record], None).outputs:
+            data = parse(each.value, each.headers).data
+            found.append((data["definition"]["version"], (data["as_of"] - START) / HOUR, data["sum"]))
+    return found
+
+
+SUM = PLAIN.replace(", decay: {half_life: 7d}", "") + "accounts: {threshold: {sum: 90}}\n"
+LOWER = SUM.replace("version: 1", "version: 2").replace("sum: 90", "sum: 60")
+TWO = [event(1, "ann"), event(2, "bob", 1, "form_fill")]  # 80 points
+
+
+def test_a_version_with_accounts_is_told_when_its_leads_are_rescored() -> None:
     asking = ASKING.replace("version: 1", "version: 2")
-    plan = offline.compile_texts([asking]).plans[0]
-    version = wire.broadcast(wire.Activation(plan.id, plan.version, plan.digest, asking, START + 10 * HOUR, "none", "a test"))
-    processor = ScoreStage(TOPICS, offline.compile_texts([PLAIN]), ScoreOptions()).processor(0)
-    told = [Read(wire.key_of(each.lead), wire.encode(each), number, each.time) for number, each in enumerate(EVENTS)]
-    batch = [
-        *told[:5],
-        Read(version[0], version[1], 5, START),
-        *(Read(each.key, each.value, 6 + each.offset, each.timestamp) for each in told[5:6]),
-    ]
-    found = changes([processor.process(batch, None)])
-    assert [(each.lead, each.asked[0].version, [move.as_of for move in each.moves]) for each in found] == [("ann", 2, [START + 200 * HOUR])]
+    found = changes(lived(PLAIN, [*TWO, activated(asking, 10), event(6, "ann", 200, "form_fill")]))
+    told = [(each.lead, each.asked[0].version, [move.as_of for move in each.moves], each.activated is not None) for each in found]
+    assert told == [("ann", 2, [START], True), ("ann", 2, [START + 200 * HOUR], False), ("bob", 2, [START + HOUR], True)]
+
+
+@pytest.mark.parametrize(("handoff", "at_once"), [("none", []), ("new", [(2, 10, 80)]), ("all", [(2, 10, 80)])])
+def test_a_version_makes_an_mqa_by_itself_or_with_the_next_event(handoff: str, at_once: list[Any]) -> None:
+    log: list[Any] = [*TWO, activated(LOWER, 10, handoff)]
+    assert mqas(lived(SUM, log)) == at_once
+    later = [event(7, "ann", 20, "profile", attributes={"title": "chief"})]
+    assert mqas(lived(SUM, log, later)) == (at_once or [(2, 20, 80)])
+
+
+@pytest.mark.parametrize(("handoff", "found"), [("none", []), ("new", []), ("all", [(3, 20, 80)])])
+def test_an_account_that_fulfilled_the_version_before_is_made_an_mqa_only_by_all(handoff: str, found: list[Any]) -> None:
+    again = LOWER.replace("version: 2", "version: 3")
+    assert mqas(lived(SUM, [*TWO, activated(LOWER, 10), activated(again, 20, handoff)])) == found
+    one_by_one = lived(SUM, TWO, [activated(LOWER, 10)], [], [activated(again, 20, handoff)])
+    assert mqas(one_by_one) == found
+
+
+def test_an_account_is_not_judged_before_all_its_leads_are_rescored() -> None:
+    less = LOWER.replace("points: 30", "points: 10").replace("points: 50", "points: 10")
+    assert mqas(lived(SUM, [*TWO, activated(less, 10, "all")])) == [], "10 points of ann's and 50 of bob's old ones would do"
+
+
+def test_an_mqa_stays_whatever_a_version_makes_of_its_sum() -> None:
+    first = SUM.replace("sum: 90}", "sum: 70}, rearm: {below: 60, cooldown: 1d}")
+    less = first.replace("version: 1", "version: 2").replace("points: 50", "points: 10")
+    later = [event(8, "ann", 30), event(9, "bob", 31), event(10, "bob", 32)]
+    assert mqas(lived(first, [*TWO, activated(less, 10, "all")], later)) == [(1, 1, 80)], "60 was never passed under the version, until now"
+
+
+def test_time_alone_makes_no_mqa_under_a_version_that_was_not_to() -> None:
+    first = SUM.replace("5d", "3d").replace("sum: 90}", "sum: 80}, rearm: {below: 70, cooldown: 10d}")
+    log = [*TWO, event(3, "ann", 80)]  # an MQA after an hour, and no more after three days
+    assert mqas(lived(first, log)) == [(1, 1, 80)]
+    for handoff, found in (("none", []), ("new", [(2, 313, 60)])):
+        processor = AccountsStage(TOPICS).processor(0)
+        lower = first.replace("version: 1", "version: 2").replace("sum: 80", "sum: 55").replace("below: 70", "below: 50")
+        for record in records(lived(first, log, [activated(lower, 100, handoff)])):
+            processor.process([record], None)
+        effects = processor.process([], START + 400 * HOUR)
+        made = [parse(each.value, each.headers).data for each in effects.outputs]
+        assert [(each["definition"]["version"], (each["as_of"] - START) // HOUR, each["sum"]) for each in made] == found
+
+
+def test_offline_a_version_tells_accounts_as_well() -> None:
+    for handoff, expected in (("none", []), ("all", [START + 10 * HOUR])):
+        replay = offline.Replay(offline.compile_texts([SUM]))
+        for each in TWO:
+            replay.apply(each)
+        definition, _ = parse_text(LOWER, "lower.yaml")
+        assert definition is not None
+        assert [output["time"] for output in replay.switch(definition, START + 10 * HOUR, handoff)] == expected
+
+
+def test_an_event_that_fails_after_a_version_takes_nothing_from_what_the_account_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(program: Any, lead: Any, event: Event, before_ms: int | None = None) -> Any:
+        if event.id == "e5":
+            raise RuntimeError
+        return step(program, lead, event, before_ms)
+
+    monkeypatch.setattr("mqlstream.stages.score.step", failing)
+    found = changes(lived(SUM, [*TWO, activated(LOWER, 10, "all")], [event(4, "ann", 20), event(5, "ann", 21)]))
+    told = [(each.lead, each.activated is not None) for each in found if each.asked[0].version == 2]
+    assert told == [("ann", True), ("bob", True), ("ann", False)]
 
 
 def test_of_a_batch_an_account_is_told_once_of_each_lead_with_all_its_moves() -> None:
