@@ -1,10 +1,12 @@
 """What scoring one event costs as rules and ledgers grow: the core alone, on one thread, without a broker.
 
-Two figures: the same events under 30 and under 300 rules, and the events of one lead while its ledger fills and stays full.
+The same events under 30 and under 300 rules, and the events of one lead while its ledger fills and stays full. And what timers
+cost, in bytes and time, however they are spread.
 """
 
 from __future__ import annotations
 
+import gc
 import random
 import time
 from collections.abc import Sequence
@@ -13,8 +15,11 @@ from typing import Any
 
 from mqlstream import offline
 from mqlstream.core.event import DAY_MS, Event
+from mqlstream.core.lead import NEVER
 from mqlstream.core.step import step
 from mqlstream.core.table import LeadTable
+from mqlstream.core.timer_queue import TimerQueue
+from tests.core.weighing import weight
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
 START_MS = 1_793_613_600_000
@@ -34,6 +39,13 @@ def show() -> None:
     print(f"\nScore an event under 30 rules: {few:.1f} us, under 300: {many:.1f} us, ratio {many / few:.2f}", flush=True)
     young, full = ledger(200), ledger(4_000)
     print(f"Score an event of a lead with up to 200 entries: {young:.1f} us, with a full ledger: {full:.1f} us, ratio {full / young:.2f}")
+    print("A million timers:")
+    for name, days in (("all at one midnight", 1), ("at midnights of a month", 30), ("all over a year", 0)):
+        size, set_us, moved_us, taken_us = timers(days)
+        print(
+            f"  {name:24} {size:.1f} bytes each; {set_us:.1f} us to set one, {moved_us:.1f} to move, {taken_us:.1f} to take it off",
+            flush=True,
+        )
 
 
 def rules(number: int, events: int = 20_000) -> float:
@@ -53,6 +65,33 @@ def ledger(events: int) -> float:
     pages = ("/pricing", "/product/tour", "/product/api")
     history = [Event("s", f"e{n}", "web_visit", START_MS + n * gap_ms, "ann", body={"path": pages[n % 3]}) for n in range(events)]
     return _micros(definition, history, skip=events // 2)
+
+
+def timers(days: int, number: int = 1_000_000) -> tuple[float, float, float, float]:
+    """Bytes of a timer, and microseconds to set, move and take off one; they are due at so many midnights, or, with 0, all over a year."""
+    rnd = random.Random(days)
+    leads = [f"lead-{rnd.getrandbits(64):016x}" for _ in range(number)]
+    dues = [START_MS + (rnd.randrange(days) * DAY_MS if days else rnd.randrange(365 * DAY_MS)) for _ in leads]
+    queue = TimerQueue()
+    gc.collect()
+    gc.freeze()  # as in a worker
+    clock = time.process_time
+    began = clock()
+    for lead, due in zip(leads, dues, strict=True):
+        queue.move(lead, NEVER, due)
+    set_s = clock() - began
+    size = weight(queue) / number
+    moved = number // 10
+    began = clock()
+    for lead, due in zip(leads[:moved], dues, strict=False):
+        queue.move(lead, due, due + DAY_MS)
+    moved_s = clock() - began
+    queue.next_due()
+    began = clock()
+    for _ in range(moved):
+        queue.next_due()
+        queue.pop()
+    return size, set_s / number * 1e6, moved_s / moved * 1e6, (clock() - began) / moved * 1e6
 
 
 def _event(index: int, events: int) -> Event:
