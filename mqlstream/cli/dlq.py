@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from base64 import b64encode
 from collections.abc import Callable, Coroutine, Iterable, Sequence
@@ -74,7 +75,9 @@ def list_(config_file: Path | None, counted: bool, limit: int, format_: str, **f
     settings = load(config_file, os.environ)
     found = _find(settings, _wanted(**filters))
     if counted:
-        emit(_counts(found), format_)
+        counts = _counts(found)
+        dated = [{**row, "oldest": date(row["oldest"]), "newest": date(row["newest"])} for row in counts]
+        emit(dated if format_ == "table" else counts, format_)
     else:
         rows = [_row(letter, found) for letter in found.letters[-limit:]]
         short = [{**row, "put_aside": date(row["put_aside"]), "detail": row["detail"][:_DETAIL]} for row in rows]
@@ -222,11 +225,11 @@ def _row(letter: Letter, found: Found) -> dict[str, Any]:
 def _counts(found: Found) -> list[dict[str, Any]]:
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for letter in found.letters:
-        empty = {"reason": letter.reason, "topic": letter.topic, "dead_letters": 0, "retried": 0, "oldest": date(letter.at_ms)}
+        empty = {"reason": letter.reason, "topic": letter.topic, "dead_letters": 0, "retried": 0, "oldest": letter.at_ms}
         row = rows.setdefault((letter.reason, letter.topic), empty)
         row["dead_letters"] += 1
         row["retried"] += letter.place in found.retried
-        row["newest"] = date(letter.at_ms)
+        row["newest"] = letter.at_ms
     return sorted(rows.values(), key=lambda row: -row["dead_letters"])
 
 
@@ -261,7 +264,9 @@ def _plain(data: bytes | None) -> Any:
 
 def _shown(value: Any) -> str:
     """One line, whatever a record brought along: no terminal is to obey it."""
-    text = str(value)
+    if value is None:
+        return "-"
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
 
 

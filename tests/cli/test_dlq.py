@@ -151,7 +151,9 @@ def test_dead_letters_are_listed_by_reason_topic_and_time(cluster: Cluster) -> N
     }
     done = cluster.run("list", "--limit", "1")
     assert (len(done.stdout.splitlines()), done.stderr) == (2, "3 dead letters, 1 shown\n")
-    counted = {(row["reason"], row["topic"]): (row["dead_letters"], row["retried"]) for row in cluster.rows("list", "--count")}
+    rows = cluster.rows("list", "--count")
+    counted = {(row["reason"], row["topic"]): (row["dead_letters"], row["retried"]) for row in rows}
+    assert {type(row[name]) for row in rows for name in ("oldest", "newest")} == {int}, "times are epoch milliseconds in JSON"
     assert counted == {("missing_field", visits): (1, 0), ("not_json", forms): (1, 0), ("not_an_object", visits): (1, 0)}
 
 
@@ -167,6 +169,8 @@ def test_a_whole_dead_letter_is_shown_with_its_bytes_and_no_terminal_obeys_it(cl
     done = cluster.run("show", place)
     assert "\x1b" not in done.stdout
     assert "\\x1b[2J{}" in done.stdout
+    assert '               key  {"base64": "/wA="}\n           headers  [["ce_id", "7"], ' in done.stdout
+    assert "               cut  -\n" in done.stdout
     done = cluster.run("show", place, "2:99")
     assert done.exit_code == 1
     assert "no dead letter at 2:99, expected places as `mqlstream dlq list` prints them" in done.stderr
