@@ -67,7 +67,8 @@ def decide(tasks: int, leader_digest: str, claims: Mapping[str, Claim]) -> tuple
     for member, claim in claims.items():
         refused = ""
         if member not in fit:
-            refused = f"definitions differ: this worker runs {claim.digest or 'none'}, the group runs {leader_digest or 'none'}"
+            mine, theirs = claim.digest or "none", leader_digest or "none"
+            refused = f"definitions or settings of this stage differ: this worker runs {mine}, the group runs {theirs}"
         told[member] = Decision(refused, owners, newest + 1)
     return {member: shares.get(member, []) for member in claims}, told
 

@@ -56,7 +56,10 @@ def test_members_with_other_definitions_than_the_leaders_get_nothing_and_are_tol
     claims = {"a": Claim("one", "http://a", [], 0), "b": Claim("two", "http://b", [0, 1], 0)}
     shares, told = decide(2, "one", claims)
     assert shares == {"a": [0, 1], "b": []}
-    assert told["a"].refused == "" and told["b"].refused == "definitions differ: this worker runs two, the group runs one"
+    assert (
+        told["a"].refused == ""
+        and told["b"].refused == "definitions or settings of this stage differ: this worker runs two, the group runs one"
+    )
     assert told["b"].owners == {0: "http://a", 1: "http://a"}
 
 

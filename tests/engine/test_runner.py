@@ -92,7 +92,7 @@ def test_a_worker_with_other_definitions_gets_nothing_says_so_and_takes_over_whe
         await asyncio.sleep(10)
         new = Worker(cluster, Counting(digest="two"))
         await asyncio.sleep(10)
-        refusal = "definitions differ: this worker runs two, the group runs one"
+        refusal = "definitions or settings of this stage differ: this worker runs two, the group runs one"
         assert new.runner.status().refused == refusal and not new.runner.status().tasks
         assert new.runner.status().not_ready == (f"count: refused: {refusal}",)
         assert len(old.runner.status().tasks) == 4
@@ -103,7 +103,7 @@ def test_a_worker_with_other_definitions_gets_nothing_says_so_and_takes_over_whe
 
     with caplog.at_level(logging.ERROR):
         simulate(main())
-    assert "stage count gets no tasks: definitions differ" in caplog.text
+    assert "stage count gets no tasks: definitions or settings of this stage differ" in caplog.text
 
 
 def test_losing_the_membership_costs_no_task_its_memory():
