@@ -178,6 +178,7 @@ def test_machines_are_marked_as_their_providers_mark_them() -> None:
     marked = {path.stem: [row["id"] for row in adapted(path) if row.get("machine")] for path in FILES if path.suffix != ".tsv"}
     assert {name: ids for name, ids in marked.items() if ids} == {
         "mailgun": ["20514|Ase7i2zsRYeDXztHGENqRA"],
+        "mandrill": ["8606637.6692f6cac28e45a9b371e182d5ca0a35|click|1772443120|https://shop.example/pricing?a=1&b=2+3"],
         "posthog": ["ph-5", "ph-7"],
         "sendgrid": ["sg-2"],
         "snowplow": ["5d4cf2a9-0000-4000-8000-000000000011"],

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import msgspec
 import orjson
 
 from mqlstream.core.outcome import Reason
@@ -29,7 +30,7 @@ class Skip(NamedTuple):
 Found = dict[str, Any] | Skip  # a canonical input object (taken over by its reader), or why there is none
 
 
-class Parts(NamedTuple):
+class Parts(msgspec.Struct):
     """A record taken apart. ``where`` stands before a part's number in errors, None for a record that is one part.
 
     ``shared`` is what the record says of all its parts.
@@ -52,7 +53,8 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """One source of payloads. The texts are what `mqlstream adapters list` and docs/adapters.md say of it.
+    """One source of payloads. The texts are what `mqlstream adapters list` and docs/adapters.md say of it; ``checked`` says which names
+    and meanings were compared with what public page or payloads, and which were not.
 
     ``open`` takes a record's value and headers apart and `read` makes events of one part (and ``shared``, and the prepared options); both
     raise `Refused` for what they can't use. ``prepare`` checks the options and makes of them what ``open`` and ``read``
@@ -71,6 +73,7 @@ class Adapter:
     ignored: str
     open: Callable[[bytes, Headers, Any], Parts]
     read: Callable[[Any, Any, Any], Found | Sequence[Found]]
+    checked: str = ""
     notes: str = ""
     options: tuple[Option, ...] = ()
     prepare: Callable[[Mapping[str, Any]], Any] = dict

@@ -2,7 +2,7 @@
 
 Names from https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md (id, source, type, subject, time, data, data_base64),
 .../bindings/kafka-protocol-binding.md (``ce_`` headers, ``content-type``) and .../formats/json-format.md. Headers of the HTTP binding
-(``ce-id``) are taken too: some bridges keep them.
+(``ce-id``, percent-encoded: .../bindings/http-protocol-binding.md) are taken too: some bridges and the door for webhooks keep them.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from mqlstream.core.outcome import Reason
 from mqlstream.ingest.adapters.base import Adapter, Found, Headers, Option, Parts, Skip, an_object, json_object, json_value, parts_of
@@ -19,7 +20,7 @@ from mqlstream.ingest.adapters.mapping import FIELDS, Field, checked_kind, field
 from mqlstream.ingest.adapters.values import email_in, needed
 from mqlstream.ingest.fields import Refused, shown
 
-ATTRIBUTES = ("id", "source", "type", "subject", "time", "specversion", "datacontenttype")
+_STRUCTURED = b"application/cloudevents"  # of one event and of a batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +35,23 @@ def _prepare(options: Mapping[str, Any]) -> _Plan:
 
 
 def _open(value: bytes, headers: Headers, plan: _Plan) -> Parts:
-    """One event or a batch; each item is the structured form, whatever the mode."""
+    """One event or a batch; each item is the structured form, whatever the mode.
+
+    The content type decides: a structured event may have its attributes in the headers as well.
+    """
     attributes: dict[str, Any] = {}
+    structured = False
     for name, content in headers:
+        if not content:  # Kafka takes headers without a value
+            continue
         lower = name.lower()
-        if lower[:3] in ("ce_", "ce-") and content is not None:
+        if lower[:3] == "ce_":
             attributes[lower[3:]] = content.decode(errors="replace")
-    if "specversion" in attributes or "type" in attributes:
+        elif lower[:3] == "ce-":
+            attributes[lower[3:]] = unquote_to_bytes(content).decode(errors="replace")
+        elif lower == "content-type":
+            structured = content[: len(_STRUCTURED)].lower() == _STRUCTURED
+    if not structured and ("specversion" in attributes or "type" in attributes):
         return Parts(({**attributes, "data": json_value(value)},))
     found = json_value(value)
     return parts_of(found, "") if type(found) is list else Parts((an_object(found),))
@@ -85,12 +96,14 @@ CLOUDEVENTS = Adapter(
         "https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md",
         "https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-protocol-binding.md",
     ),
-    takes="binary mode (headers `ce_*`), structured mode, and batches; the data is a JSON object",
+    takes="binary mode (headers `ce_*`, or `ce-*` of the HTTP binding), structured mode (also with these headers, if the `content-type` "
+    "is `application/cloudevents...`), and batches; the data is a JSON object",
     kinds=("web_visit", "form_fill", "email_click", "webinar_attendance", "activity", "profile", "feedback", "command"),
     identity="the data's canonical fields, or as mapped; else a `subject` that is an email address",
     event_id="`id`, unique within the event's own `source`",
     time="the data's `time`, else the attribute `time`: RFC 3339",
     machine="the data's `machine`",
+    checked="attributes, both modes, batches, headers and their encoding against the specification's text",
     ignored="types that are not in `types` and whose data names no `kind`",
     options=(Option("types", "map", "CloudEvents type -> kind.", "{com.acme.signup: form_fill}"), FIELDS),
     open=_open,

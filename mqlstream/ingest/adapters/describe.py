@@ -33,6 +33,8 @@ def _section(adapter: Adapter) -> str:
     lines += [f"| {name} | {text.replace('|', chr(92) + '|')} |" for name, text in rows]
     if adapter.pages:
         lines.append(f"| names from | {' '.join(f'<{page}>' for page in adapter.pages)} |")
+    if adapter.checked:
+        lines.append(f"| checked | {adapter.checked.replace('|', chr(92) + '|')} |")
     if adapter.options:
         lines += ["", "| option | |", "|---|---|"]
         lines += [

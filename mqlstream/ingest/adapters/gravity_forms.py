@@ -1,22 +1,26 @@
 """Gravity Forms: an entry, as its webhooks add-on and its REST API write one. The fields' ids are the keys (``"1"``, ``"1.3"``).
 
 Names from https://docs.gravityforms.com/entry-object/ (`id form_id date_created source_url user_agent status`) and
-https://docs.gravityforms.com/webhooks-add-on/. ``date_created`` is in UTC and doesn't say so.
+https://docs.gravityforms.com/triggering-webhooks-form-submissions/: the webhook's body is an entry, as JSON or as an HTML form.
+``date_created`` is in UTC and doesn't say so.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from mqlstream.ingest.adapters.base import Adapter, Found, Headers, Option, Parts, Skip, an_object, json_value, parts_of
+from mqlstream.ingest.adapters.base import Adapter, Found, Headers, Option, Parts, Skip, an_object, parts_of
+from mqlstream.ingest.adapters.forms import form_or_json
 from mqlstream.ingest.adapters.values import composed, email_in, needed, told, utc
 
+_field = re.compile(r"[0-9]+(?:\.[0-9]+)?").fullmatch  # the key of a field, or of one input of several
 PASSED_OVER = {"spam": "marked as spam by Gravity Forms", "trash": "deleted"}
 
 
 def _open(value: bytes, headers: Headers, options: Any) -> Parts:
-    found = json_value(value)
+    found = form_or_json(value)
     if type(found) is list:
         return parts_of(found, "")
     if "entries" in an_object(found):
@@ -33,7 +37,7 @@ def _read(item: Any, shared: Any, options: Mapping[str, Any]) -> Found:
     fields = {
         names.get(key, key): value
         for key, value in entry.items()
-        if key[:1].isdecimal() and key.replace(".", "", 1).isdecimal() and value is not None and value != ""
+        if value is not None and value != "" and key[:1].isdecimal() and _field(key)
     }
     asked = options.get("email")
     email = entry.get(asked) if asked else next((value for value in fields.values() if email_in(value) and " " not in value), None)
@@ -53,14 +57,17 @@ def _read(item: Any, shared: Any, options: Mapping[str, Any]) -> Found:
 GRAVITY_FORMS = Adapter(
     name="gravity_forms",
     title="Gravity Forms",
-    pages=("https://docs.gravityforms.com/entry-object/", "https://docs.gravityforms.com/webhooks-add-on/"),
-    takes="one entry, a list of them, or a page of the REST API (`entries`)",
+    pages=("https://docs.gravityforms.com/entry-object/", "https://docs.gravityforms.com/triggering-webhooks-form-submissions/"),
+    takes="one entry as JSON or as an HTML form, a list of entries, or a page of the REST API (`entries`)",
     kinds=("form_fill",),
     identity="the field that the option `email` names, else the first field that looks like an address",
     event_id="composed of `form_id` and `id`",
     time="`date_created`: UTC that doesn't say so, whole seconds",
     machine="none; entries that Gravity Forms marks as `spam` are ignored",
     ignored="entries with the status `spam` or `trash`; what an entry says of payments and its reading",
+    checked="the entry's own names and that its times are UTC against the first page, the request's formats against the second; the "
+    "spelling of fields in a form is PHP's `http_build_query`, and was not seen in a recorded call",
+    notes="The webhook must send all fields: with selected ones the entry's own names are missing.",
     options=(
         Option("email", "text", "Id of the field that holds the email address.", "3"),
         Option("names", "map", "Id of a field -> its name in `fields`.", '{"1.3": first_name, "5": company}'),

@@ -1,8 +1,9 @@
 """Livestorm: people of a session, as its webhooks and its API write them.
 
 Field names from https://developers.livestorm.co/docs/webhooks-1 (`people.registered people.attended people.not_attended
-people.watched_replay`) and https://developers.livestorm.co/reference/get_sessions-id-people (`attributes.email`,
-`attributes.registrant_detail`: `event_id session_id created_at updated_at attended attendance_duration has_viewed_replay fields`).
+people.watched_replay`; the name stands in `data.meta.webhook.event`) and
+https://developers.livestorm.co/reference/get_sessions-id-people (`attributes.email`, `attributes.registrant_detail`: `event_id
+session_id created_at updated_at attended attendance_duration has_viewed_replay is_guest_speaker fields`).
 
 A person's object says where the person stands, not what has just happened. So each one gives what it shows: a registration always, then
 attendance and replay if they are there. Seen again they have the same ids, and count once.
@@ -30,6 +31,7 @@ PASSED_OVER = {
     "session.ended": "not about a person",
     "job.ended": "not about a person",
 }
+MADE_UP = "@unknown.livestorm.co"  # of people whom a form did not ask for their address
 ATTRIBUTES = {
     "company": "company",
     "job_title": "title",
@@ -42,7 +44,7 @@ ATTRIBUTES = {
 
 def _open(value: bytes, headers: Headers, options: Any) -> Parts:
     found = json_object(value)
-    hook = text(at(found, "meta", "webhook", "event")) or text(found.get("event"))
+    hook = text(at(found, "data", "meta", "webhook", "event") or at(found, "meta", "webhook", "event") or found.get("event"))
     if type(found.get("data")) is list:
         return parts_of(found["data"], "data", hook)
     return Parts((found.get("data", found),), None, hook)
@@ -61,26 +63,28 @@ def _read(item: Any, shared: Any, options: Any) -> Found | list[Found]:
     detail = attributes.get("registrant_detail")
     if type(detail) is not dict:
         return Skip("has no registrant_detail: a member of the team")
+    if detail.get("is_guest_speaker") is True or attributes.get("role") == "team_member":
+        return Skip("speaks or belongs to the team: no buyer", "webinar_attendance")
     return _shown(person, attributes, detail, named)
 
 
 def _shown(person: dict[str, Any], attributes: dict[str, Any], detail: dict[str, Any], named: str | None) -> list[Found]:
     """All that the state of a person says has happened."""
     session = text(detail.get("session_id")) or text(detail.get("event_id"))
-    who = text(attributes.get("email")) or text(person.get("id"))
+    email = text(attributes.get("email"))
+    if email is not None and email.endswith(MADE_UP):
+        email = None
+    who = email or text(person.get("id"))
     if session is None or who is None:
         raise missing("registrant_detail.session_id" if session is None else "email", "a text")
-    common = told(kind="webinar_attendance", email=attributes.get("email"), webinar=text(detail.get("event_id")) or session)
+    common = told(kind="webinar_attendance", email=email, webinar=text(detail.get("event_id")) or session)
     registered_ms = _moment("created_at", detail.get("created_at"))
     found: list[Found] = [{**common, "id": composed(session, who, "registered"), "time": registered_ms, "action": "registered"}]
     fields = {name: at(field, "value") for field in listed(detail.get("fields")) if (name := text(at(field, "id"))) is not None}
     known = split_name(attributes.get("first_name"), attributes.get("last_name"))
     known |= {to: fields[name] for name, to in ATTRIBUTES.items() if fields.get(name) not in (None, "")}
     if known:
-        profile = told(
-            kind="profile", id=composed(session, who, "profile"), time=registered_ms, email=attributes.get("email"), attributes=known
-        )
-        found.append(profile)
+        found.append(told(kind="profile", id=composed(session, who, "profile"), time=registered_ms, email=email, attributes=known))
     updated = detail.get("updated_at")
     for action, holds in (
         ("attended", detail.get("attended") is True),
@@ -104,13 +108,17 @@ LIVESTORM = Adapter(
     name="livestorm",
     title="Livestorm",
     pages=("https://developers.livestorm.co/docs/webhooks-1", "https://developers.livestorm.co/reference/get_sessions-id-people"),
-    takes="one person (`data`), or a list of a session's people; a webhook's name where it is given (`meta.webhook.event` or `event`)",
+    takes="one person (`data`), or a list of a session's people; a webhook's name where it is given (`data.meta.webhook.event`, "
+    "`meta.webhook.event` or `event`)",
     kinds=("webinar_attendance", "profile"),
-    identity="`attributes.email`",
+    identity="`attributes.email`, unless Livestorm made it up (`@unknown.livestorm.co`)",
     event_id="none of its own: composed of `registrant_detail.session_id` (else `event_id`), the email, and the action",
     time="`registrant_detail.created_at` of a registration, `updated_at` of all else: epoch seconds",
     machine="none",
-    ignored="webhooks about events, sessions and jobs; members of the team (no `registrant_detail`)",
+    ignored="webhooks about events, sessions and jobs; members of the team (no `registrant_detail`, or `role` `team_member`) and "
+    "guest speakers",
+    checked="the webhooks' names against the first page; a person's fields, made-up addresses and times in seconds against Livestorm's own "
+    "examples on GitHub; `data.meta.webhook.event` and `role` against one open integration; multi-valued fields against none",
     notes="An object says where a person stands: it gives a registration with a profile, and `attended` (with `attendance_duration`, "
     "the vendor's sum over rejoins) and `watched_on_demand` as soon as it shows them. What is shown again has the same id; the "
     "first counts. `no_show` only where the webhook is named.",

@@ -45,43 +45,43 @@ def _read(item: Any, shared: Any, options: Mapping[str, Any]) -> Found:
     if type(properties) is str:  # exports to Kafka write them as a text of JSON
         properties = json_object(properties.encode(errors="replace"), "properties")
     properties = {} if properties is None else an_object(properties, "properties")
-    found = _common(event, inner(hook, "person"), properties, name)
-    form = (options.get("forms") or {}).get(name)
+    get = properties.get
+    found = _common(event, hook, properties, name)
+    found["kind"] = kind
     if kind == "profile":
-        attributes = {**inner(properties, "$set_once"), **inner(properties, "$set"), **inner(event, "$set")}
+        found["attributes"] = {**inner(properties, "$set_once"), **inner(properties, "$set"), **inner(event, "$set")}
         if name == "$create_alias":
-            found["anonymous_id"] = text(properties.get("alias"))
-        return found | {"kind": kind, "attributes": attributes}
-    url = told(url=properties.get("$current_url"))
+            found["anonymous_id"] = text(get("alias"))
+        return found
+    url, referrer = get("$current_url"), get("$referrer")
+    if url is not None:
+        found["url"] = url
     if kind == "web_visit":
-        page = told(title=properties.get("title"), referrer=_referrer(properties), session_id=text(properties.get("$session_id")))
-        return found | url | page | {"kind": kind}
+        return found | told(title=get("title"), referrer=None if referrer == "$direct" else referrer, session_id=text(get("$session_id")))
     own = {key: value for key, value in properties.items() if key[:1] != "$"}
+    form = options["forms"].get(name) if "forms" in options else None
     if form is not None:
-        return found | url | {"kind": "form_fill", "form": form, "fields": own}
-    return found | url | {"kind": kind, "name": "screen" if name == "$screen" else name, "properties": own}
+        found["kind"], found["form"], found["fields"] = "form_fill", form, own
+    else:
+        found["name"], found["properties"] = "screen" if name == "$screen" else name, own
+    return found
 
 
-def _common(event: dict[str, Any], person: dict[str, Any], properties: dict[str, Any], name: str) -> dict[str, Any]:
-    distinct = text(event.get("distinct_id") or properties.get("distinct_id"))
-    device = text(properties.get("$device_id"))
-    user = text(properties.get("$user_id")) or (distinct if distinct != device else None)
-    email = at(properties, "$set", "email") or at(person, "properties", "email") or properties.get("email") or email_in(user)
-    time = event.get("timestamp")
+def _common(event: dict[str, Any], hook: dict[str, Any], properties: dict[str, Any], name: str) -> dict[str, Any]:
+    """Id, time and identity, the same in all events."""
+    get = properties.get
+    distinct, device, time = text(event.get("distinct_id") or get("distinct_id")), text(get("$device_id")), event.get("timestamp")
+    user = text(get("$user_id")) or (distinct if distinct != device else None)
+    email = inner(properties, "$set").get("email") or at(hook, "person", "properties", "email") or get("email") or email_in(user)
     return told(
         id=text(event.get("uuid")) or composed(distinct, name, text(time)),
         time=utc("timestamp", time),
         email=email if type(email) is str else None,
         user_id=user,
-        anonymous_id=text(properties.get("$anon_distinct_id")) or device,
-        user_agent=properties.get("$raw_user_agent"),
-        machine=True if name == "$bot_pageview" or properties.get("$browser_type") == "bot" else None,
+        anonymous_id=text(get("$anon_distinct_id")) or device,
+        user_agent=get("$raw_user_agent"),
+        machine=True if name == "$bot_pageview" or get("$browser_type") == "bot" else None,
     )
-
-
-def _referrer(properties: dict[str, Any]) -> Any:
-    referrer = properties.get("$referrer")
-    return None if referrer == "$direct" else referrer
 
 
 POSTHOG = Adapter(
@@ -100,6 +100,9 @@ POSTHOG = Adapter(
     event_id="`uuid`; where it is missing, composed of `distinct_id`, event and `timestamp`",
     time="`timestamp`: RFC 3339; without an offset it is UTC",
     machine="`$bot_pageview`, `$browser_type` `bot`; `$raw_user_agent` is kept as `user_agent`",
+    checked="`$bot_pageview`, `$browser_type`, `$anon_distinct_id`, `$create_alias` and `alias` against the source of posthog-js; single "
+    "events, batches and times against the first page; the webhook's default body against an AsyncAPI file made from the third; properties "
+    "as text against none",
     ignored="every name with a dollar but `$pageview $bot_pageview $screen $identify $set $create_alias`; properties with a dollar "
     "of other events",
     options=(Option("forms", "map", "Names of events that are form fills, and of which form.", "{signed up: signup}"),),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from mqlstream.core.event import Event
 from mqlstream.core.outcome import Reason
@@ -15,7 +17,7 @@ from mqlstream.ingest.results import DEFAULT_OPTIONS, UNKNOWN_KIND, Anonymous, I
 Result = Event | Anonymous | Ignored | Rejected
 
 
-class Reading(NamedTuple):
+class Reading(msgspec.Struct):
     """What came of one part of a record. ``place`` is the part's number, None where the record is one part or none could be told."""
 
     place: int | None
@@ -63,7 +65,9 @@ def read(
         several: Iterable[Any] = (found,) if type(found) is dict or type(found) is Skip else found
         for one in several:
             result = event_of(one, size, None, name, record_ms, options) if type(one) is dict else _skipped(one)
-            put(Reading(place, result if place is None or type(result) is Event else _placed(result, parts.where, place)))
+            if place is not None and type(result) is not Event:
+                result = _placed(result, parts.where, place)
+            put(Reading(place, result))
     if not readings:
         put(Reading(None, Ignored(UNKNOWN_KIND, Reason.NO_TOUCH, "an empty batch")))
     return readings

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from mqlstream.ingest.adapters.base import Adapter, Found, Skip, an_object, open_object
-from mqlstream.ingest.adapters.values import composed, listed, of_types, seconds_ms, text, told
+from mqlstream.ingest.adapters.values import composed, of_types, seconds_ms, text, told
 
 EVENT_TYPES = {
     "delivered": "delivered",
@@ -37,18 +37,17 @@ def _read(item: Any, shared: Any, options: Any) -> Found:
         return action
     if get("type") == "blocked":
         return Skip("bounce of type blocked: the address is good, the message was not taken", "email_click")
-    category = get("category")
+    category, time, url = get("category"), get("timestamp"), get("url")
+    if type(category) is list:
+        category = category[0] if category else None
     return told(
         kind="email_click",
-        id=text(get("sg_event_id")) or composed(get("sg_message_id"), get("event"), get("email"), get("timestamp"), get("url")),
-        time=seconds_ms("timestamp", get("timestamp")),
+        id=text(get("sg_event_id")) or composed(get("sg_message_id"), get("event"), get("email"), time, url),
+        time=seconds_ms("timestamp", time),
         email=get("email"),
         action=action,
-        campaign=text(get("marketing_campaign_name"))
-        or text(get("singlesend_name"))
-        or text(category)
-        or text(next(iter(listed(category)), None)),
-        url=get("url"),
+        campaign=text(get("marketing_campaign_name") or get("singlesend_name") or category),
+        url=url,
         message_id=text(get("sg_message_id")),
         machine=True if get("sg_machine_open") is True else None,
         user_agent=get("useragent"),
@@ -59,7 +58,10 @@ def _read(item: Any, shared: Any, options: Any) -> Found:
 SENDGRID = Adapter(
     name="sendgrid",
     title="SendGrid",
-    pages=("https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/event",),
+    pages=(
+        "https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/event",
+        "https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/understanding-apple-mail-privacy-protection-and-open-events",
+    ),
     takes="the event webhook's list of events, or one of them",
     kinds=("email_click",),
     identity="`email`",
@@ -67,6 +69,8 @@ SENDGRID = Adapter(
     time="`timestamp`: epoch seconds",
     machine="`sg_machine_open` (Apple's Mail Privacy Protection)",
     ignored="`processed deferred dropped group_resubscribe account_status_change`, bounces of type `blocked`",
+    checked="types, fields and batches against the first page, `sg_machine_open` against the second; `marketing_campaign_name` stands "
+    "there, `singlesend_name` in open integrations only",
     open=open_object,
     read=_read,
 )

@@ -1,11 +1,13 @@
 """Amazon SES: event publishing (``eventType``) and notifications (``notificationType``), in their SNS wrapper or bare.
 
 Field names from https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-contents.html,
-.../notification-contents.html and, for the wrapper, https://docs.aws.amazon.com/sns/latest/dg/sns-message-and-json-formats.html.
+.../notification-contents.html and, for the wrapper, https://docs.aws.amazon.com/sns/latest/dg/sns-message-and-json-formats.html. SES does
+not say which of several recipients opened or clicked.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from mqlstream.core.outcome import Reason
@@ -36,9 +38,11 @@ PASSED_OVER = {
     "Rendering Failure": "was never sent",
     "DeliveryDelay": "will be tried again",
     "Received": "an incoming message",
+    "AmazonSnsSubscriptionSucceeded": "a greeting of SES",
 }
 MAX_RECIPIENTS = 50  # of a message, as SES sends one
-WRAPPERS = {"SubscriptionConfirmation": "a handshake of SNS", "UnsubscribeConfirmation": "a handshake of SNS"}
+GREETING = "Successfully validated SNS topic for Amazon SES event publishing."
+SUPPRESSED = "OnAccountSuppressionList"
 
 
 def _open(value: bytes, headers: Headers, options: Any) -> Parts:
@@ -49,48 +53,67 @@ def _open(value: bytes, headers: Headers, options: Any) -> Parts:
 def _read(item: Any, shared: Any, options: Any) -> Found | list[Found]:
     event = an_object(item)
     if "Message" in event:
-        wrapper = event.get("Type")
-        if type(wrapper) is str and wrapper in WRAPPERS:
-            return Skip(f"{wrapper}: {WRAPPERS[wrapper]}")
-        event = json_object(needed("Message", event["Message"], "the JSON text of an event").encode(errors="replace"), "Message")
+        inside = _unwrapped(event)
+        if isinstance(inside, Skip):
+            return inside
+        event = inside
     found = of_types("eventType", event.get("eventType") or event.get("notificationType"), EVENT_TYPES, PASSED_OVER)
     if type(found) is Skip:
         return found
-    detail = inner(event, found.detail)
-    if found.action == "bounce" and detail.get("bounceType") != "Permanent":
-        return Skip(f"bounce of type {shown(detail.get('bounceType'))}: passes by itself", "email_click")
-    if found.action == "unsubscribe" and at(detail, "newTopicPreferences", "unsubscribeAll") is not True:
-        return Skip("subscription: changes topics, not all of them", "email_click")
-    to = _recipients(event, detail, found)
+    detail, mail = inner(event, found.detail), inner(event, "mail")
+    why = _no_touch(found.action, detail)
+    if why:
+        return Skip(why, "email_click")
+    to = _recipients(mail, detail, found)
     if not found.recipients and len(to) != 1:
         return Skip(f"{found.action} of a message to {len(to)} recipients: which of them it was is not said", "email_click", Reason.NO_LEAD)
-    message = needed("mail.messageId", at(event, "mail", "messageId"), "the message's id")
-    tags = inner(event, "mail", "tags")
-    campaign = text(next(iter(listed(tags.get("campaign") or tags.get("ses:configuration-set"))), None))
-    time = detail.get("timestamp")
-    return [
-        told(
-            kind="email_click",
-            id=composed(message, found.action, address, text(detail.get("feedbackId")) or time, detail.get("link")),
-            time=time,
-            email=address,
-            action=found.action,
-            campaign=campaign,
-            url=detail.get("link"),
-            message_id=message,
-            user_agent=detail.get("userAgent"),
-        )
-        for address in to
-    ]
+    message = needed("mail.messageId", mail.get("messageId"), "the message's id")
+    tags = inner(mail, "tags")
+    campaign = listed(tags.get("campaign") or tags.get("ses:configuration-set"))
+    time, link = detail.get("timestamp"), detail.get("link")
+    told_of_all = told(
+        kind="email_click",
+        time=time,
+        action=found.action,
+        campaign=text(campaign[0]) if campaign else None,
+        url=link,
+        message_id=message,
+        user_agent=detail.get("userAgent"),
+    )
+    which = text(detail.get("feedbackId")) or time
+    return [{**told_of_all, "id": composed(message, found.action, address, which, link), "email": address} for address in to]
 
 
-def _recipients(event: dict[str, Any], detail: dict[str, Any], found: _Type) -> list[str]:
+def _unwrapped(wrapper: dict[str, Any]) -> dict[str, Any] | Skip:
+    """What SNS passes on; a subscription that nobody has confirmed yet is refused, so that its address is found."""
+    kind, message = wrapper.get("Type"), wrapper["Message"]
+    if kind == "SubscriptionConfirmation":
+        raise Refused(Reason.UNKNOWN_KIND, "Type: got a SubscriptionConfirmation of SNS; visit the SubscribeURL in it once to confirm")
+    if kind == "UnsubscribeConfirmation":
+        return Skip("UnsubscribeConfirmation: a handshake of SNS")
+    if type(message) is str and message.startswith(GREETING):
+        return Skip("a greeting of SES")
+    return json_object(needed("Message", message, "the JSON text of an event").encode(errors="replace"), "Message")
+
+
+def _no_touch(action: str, detail: dict[str, Any]) -> str | None:
+    """Why an event is none that a person has caused, or that a message is no good for."""
+    if action == "bounce" and detail.get("bounceType") != "Permanent":
+        return f"bounce of type {shown(detail.get('bounceType'))}: passes by itself"
+    if action == "complaint" and detail.get("complaintSubType") == SUPPRESSED:
+        return "complaint: an earlier one, because of which the message was not sent"
+    if action == "unsubscribe" and at(detail, "newTopicPreferences", "unsubscribeAll") is not True:
+        return "subscription: changes topics, not all of them"
+    return None
+
+
+def _recipients(mail: dict[str, Any], detail: dict[str, Any], found: _Type) -> Sequence[str]:
     """The addresses an event is about, each once."""
-    to = (listed(detail.get(found.recipients)) if found.recipients else []) or listed(at(event, "mail", "destination"))
+    to = (listed(detail.get(found.recipients)) if found.recipients else []) or listed(mail.get("destination"))
     if len(to) > MAX_RECIPIENTS:
         raise Refused(Reason.TOO_LARGE, f"{found.detail}: got {len(to)} recipients, expected at most {MAX_RECIPIENTS}")
-    named = [entry if type(entry) is str else text(at(entry, "emailAddress")) for entry in to]
-    return list(dict.fromkeys([_bare(address) for address in named if address]))
+    named = [_bare(address) for entry in to if (address := entry if type(entry) is str else text(at(entry, "emailAddress")))]
+    return named if len(named) < 2 else list(dict.fromkeys(named))
 
 
 def _bare(address: str) -> str:
@@ -112,8 +135,12 @@ SES = Adapter(
     event_id="none of its own: composed of `mail.messageId`, action, address, `feedbackId` or time, and `link`",
     time="`timestamp` of the object that is named like the event (`open.timestamp`), never that of `mail`: RFC 3339",
     machine="none; `userAgent` is kept as `user_agent`",
-    ignored="`Send Reject DeliveryDelay Received`, `Rendering Failure`, bounces that are not `Permanent`, handshakes of SNS, "
-    "subscriptions without `unsubscribeAll`; opens and clicks of messages to several recipients (`no_lead`)",
+    ignored="`Send Reject DeliveryDelay Received`, `Rendering Failure`, bounces that are not `Permanent`, complaints because of an "
+    "earlier one (`complaintSubType` `OnAccountSuppressionList`), greetings of SES and goodbyes of SNS, subscriptions without "
+    "`unsubscribeAll`; opens and clicks of messages to several recipients (`no_lead`)",
+    checked="both forms, the wrapper and the greetings against the vendor's pages and django-anymail's adapter; `complaintSubType` "
+    "against the API's reference; `subscription` against the vendor's examples only",
+    notes="A `SubscriptionConfirmation` of SNS becomes a dead letter, for the address in it must be visited once.",
     open=_open,
     read=_read,
 )

@@ -1,13 +1,14 @@
 """Snowplow's enriched events: the 131 columns of TSV, and the JSON that its analytics SDKs make of them.
 
 Column names and their order from https://docs.snowplow.io/docs/fundamentals/canonical-event/ and
-https://docs.snowplow.io/docs/understanding-your-pipeline/canonical-event/understanding-the-enriched-tsv-format/; the JSON form from
-https://docs.snowplow.io/docs/destinations/analytics-sdk/. Only the columns that are used are looked at.
+https://github.com/snowplow/snowplow-python-analytics-sdk; the JSON form from https://docs.snowplow.io/docs/destinations/analytics-sdk/.
+Only the columns that are used are looked at.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import itemgetter
 from typing import Any
 
 from mqlstream.core.outcome import Reason
@@ -18,32 +19,28 @@ from mqlstream.ingest.fields import Refused
 EVENT_TYPES = {"page_view": "web_visit", "struct": "activity", "unstruct": "activity", "transaction": "activity"}
 PASSED_OVER = {"page_ping": "a heartbeat of a page that was viewed", "transaction_item": "part of a transaction"}
 SUBMIT_FORM = "submit_form"  # the event_name of a form that was sent
-COLUMNS = 131
-# Column -> its place in a line, counted from 0.
-PLACES = {
-    "collector_tstamp": 3,
-    "event": 5,
-    "event_id": 6,
-    "user_id": 12,
-    "domain_userid": 15,
-    "network_userid": 17,
-    "page_url": 29,
-    "page_title": 30,
-    "page_referrer": 31,
-    "se_category": 53,
-    "se_action": 54,
-    "se_label": 55,
-    "se_property": 56,
-    "se_value": 57,
-    "unstruct_event": 58,
-    "tr_orderid": 59,
-    "tr_total": 61,
-    "useragent": 77,
-    "derived_contexts": 122,
-    "domain_sessionid": 123,
-    "derived_tstamp": 124,
-    "event_name": 126,
-}
+_COLUMNS = """
+app_id platform etl_tstamp collector_tstamp dvce_created_tstamp event event_id txn_id name_tracker v_tracker v_collector v_etl user_id
+user_ipaddress user_fingerprint domain_userid domain_sessionidx network_userid geo_country geo_region geo_city geo_zipcode geo_latitude
+geo_longitude geo_region_name ip_isp ip_organization ip_domain ip_netspeed page_url page_title page_referrer page_urlscheme page_urlhost
+page_urlport page_urlpath page_urlquery page_urlfragment refr_urlscheme refr_urlhost refr_urlport refr_urlpath refr_urlquery
+refr_urlfragment refr_medium refr_source refr_term mkt_medium mkt_source mkt_term mkt_content mkt_campaign contexts se_category se_action
+se_label se_property se_value unstruct_event tr_orderid tr_affiliation tr_total tr_tax tr_shipping tr_city tr_state tr_country ti_orderid
+ti_sku ti_name ti_category ti_price ti_quantity pp_xoffset_min pp_xoffset_max pp_yoffset_min pp_yoffset_max useragent br_name br_family
+br_version br_type br_renderengine br_lang br_features_pdf br_features_flash br_features_java br_features_director br_features_quicktime
+br_features_realplayer br_features_windowsmedia br_features_gears br_features_silverlight br_cookies br_colordepth br_viewwidth
+br_viewheight os_name os_family os_manufacturer os_timezone dvce_type dvce_ismobile dvce_screenwidth dvce_screenheight doc_charset
+doc_width doc_height tr_currency tr_total_base tr_tax_base tr_shipping_base ti_currency ti_price_base base_currency geo_timezone
+mkt_clickid mkt_network etl_tags dvce_sent_tstamp refr_domain_userid refr_device_tstamp derived_contexts domain_sessionid derived_tstamp
+event_vendor event_name event_format event_version event_fingerprint true_tstamp
+"""
+_USED = """
+collector_tstamp event event_id user_id domain_userid network_userid page_url page_title page_referrer se_category se_action se_label
+se_property se_value unstruct_event tr_orderid tr_total useragent derived_contexts domain_sessionid derived_tstamp event_name
+"""
+COLUMNS = tuple(_COLUMNS.split())  # of a line, in their order
+USED = tuple(_USED.split())
+_used = itemgetter(*map(COLUMNS.index, USED))
 _ROBOT = ('"spiderOrRobot":true', '"spiderOrRobot": true', '"deviceClass":"Robot', '"deviceClass": "Robot')
 _IAB = "contexts_com_iab_snowplow_spiders_and_robots_1"
 _YAUAA = "contexts_nl_basjes_yauaa_context_1"
@@ -58,14 +55,14 @@ def _open(value: bytes, headers: Headers, options: Any) -> Parts:
 
 def _line(value: bytes) -> dict[str, Any]:
     """The columns of a line that are used and not empty."""
-    cells = value.rstrip(b"\r\n").decode(errors="replace").split("\t", COLUMNS)
-    if len(cells) != COLUMNS:
-        raise Refused(
-            Reason.BAD_FIELD, f"value: got a line of {len(cells)} columns, expected JSON or {COLUMNS} columns with tabs between them"
-        )
-    found: dict[str, Any] = {name: cell for name, place in PLACES.items() if (cell := cells[place])}
-    contexts = found.pop("derived_contexts", "")
-    found["robot"] = bool(contexts) and any(mark in contexts for mark in _ROBOT)
+    number = len(COLUMNS)
+    cells = value.rstrip(b"\r\n").decode(errors="replace").split("\t", number)
+    if len(cells) != number:
+        got = f"value: got a line of {len(cells)} columns"
+        raise Refused(Reason.BAD_FIELD, f"{got}, expected JSON or {number} columns with tabs between them")
+    found: dict[str, Any] = {name: cell for name, cell in zip(USED, _used(cells), strict=True) if cell}
+    contexts = found.pop("derived_contexts", None)
+    found["robot"] = contexts is not None and any(mark in contexts for mark in _ROBOT)
     if "unstruct_event" in found:
         found["unstruct_event"] = at(json_object(found["unstruct_event"].encode(errors="replace"), "unstruct_event"), "data", "data")
     return found
@@ -78,6 +75,7 @@ def _read(item: Any, shared: Any, options: Mapping[str, Any]) -> Found:
     if type(kind) is Skip:
         return kind
     user = text(get("user_id"))
+    page = kind == "web_visit"
     found = told(
         kind=kind,
         id=needed("event_id", get("event_id"), "the event's id"),
@@ -89,10 +87,12 @@ def _read(item: Any, shared: Any, options: Mapping[str, Any]) -> Found:
         url=get("page_url"),
         user_agent=get("useragent"),
         machine=True if _robot(event) else None,
+        title=get("page_title") if page else None,
+        referrer=get("page_referrer") if page else None,
     )
-    if kind == "web_visit":
-        return found | told(title=get("page_title"), referrer=get("page_referrer"))
-    return found | _activity(event, options)
+    if not page:
+        found.update(_activity(event, options))
+    return found
 
 
 def _activity(event: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
@@ -140,6 +140,8 @@ SNOWPLOW = Adapter(
     time="`derived_tstamp`, else `collector_tstamp`: UTC; in TSV it doesn't say so",
     machine="the enrichments' contexts: IAB `spiderOrRobot`, YAUAA `deviceClass` `Robot...`; `useragent` is kept as `user_agent`",
     ignored="`page_ping transaction_item`; all columns that are not named here",
+    checked="the 131 columns and their order against the list in Snowplow's own analytics SDK for Python, which also makes the JSON form; "
+    "forms and the enrichments' contexts against their schemas in Iglu Central",
     notes="`page_view` is a web visit, `struct` an activity named by `se_action`, `unstruct` one named by `event_name` with its data "
     "as `properties`, `submit_form` a form fill.",
     options=(Option("email_field", "text", "The element of forms that holds the email address; by default `email`.", "work_email"),),

@@ -13,7 +13,6 @@ from mqlstream.ingest.adapters.values import at, inner, listed, needed, of_types
 
 EVENT_TYPES = {"form_response": "form_fill"}
 PASSED_OVER = {"form_response_partial": "not sent yet"}
-ANSWERS = {"choice": ("label", "other"), "choices": ("labels",), "payment": ("success",)}  # answers that are objects, and what of them
 
 
 def _read(item: Any, shared: Any, options: Any) -> Found:
@@ -31,14 +30,15 @@ def _read(item: Any, shared: Any, options: Any) -> Found:
             continue
         value = answer.get(answer_type)
         if type(value) is dict:
-            value = next((value[name] for name in ANSWERS.get(answer_type, ()) if value.get(name) is not None), None)
-        name = text(at(answer, "field", "ref")) or text(at(answer, "field", "id"))
+            value = _choices(value) if answer_type == "choices" else value.get("label") or value.get("other") or value.get("success")
+        field = inner(answer, "field")
+        name = text(field.get("ref")) or text(field.get("id"))
         if name is not None:
             fields[name] = value
         if answer_type == "email" and type(value) is str:
             email = value
     return told(
-        kind=kind,
+        kind="form_fill",
         id=needed("form_response.token", response.get("token"), "the response's id"),
         time=response.get("submitted_at"),
         email=email,
@@ -48,6 +48,12 @@ def _read(item: Any, shared: Any, options: Any) -> Found:
         title=text(at(response, "definition", "title")),
         hidden=hidden or None,
     )
+
+
+def _choices(choices: dict[str, Any]) -> list[Any]:
+    """All that was chosen, what was written under "other" last."""
+    other = choices.get("other")
+    return [*listed(choices.get("labels")), *([] if other is None or other == "" else [other])]
 
 
 TYPEFORM = Adapter(
@@ -61,8 +67,9 @@ TYPEFORM = Adapter(
     time="`form_response.submitted_at`: RFC 3339",
     machine="none",
     ignored="`form_response_partial`; `calculated`, `variables`, `outcome`",
+    checked="the whole example of the page; `choices.other` against open integrations; `form_response_partial` against none",
     notes="`form` is the form's id; `fields` maps each field's `ref` (its `id`, where it has none) to the answer: the label of a "
-    "choice, a list of labels of several.",
+    'choice, a list of labels of several with what was written under "other".',
     open=open_object,
     read=_read,
 )

@@ -23,9 +23,9 @@ def at(value: Any, *path: str) -> Any:
     return value
 
 
-def inner(value: Any, *path: str) -> dict[str, Any]:
-    """The object under these keys; an empty one when there is none."""
-    found = at(value, *path)
+def inner(value: Any, key: str) -> dict[str, Any]:
+    """The object under this key; an empty one when there is none."""
+    found = value.get(key) if type(value) is dict else None
     return found if type(found) is dict else {}
 
 
@@ -94,7 +94,10 @@ def _no_time(name: str, value: Any, expected: str) -> Refused:
 def composed(*parts: Any) -> str:
     """An id made of several values, unambiguous, the same each time, at most `MAX_ID` long. None is an empty part."""
     words = ["" if part is None else part if type(part) is str else str(part) for part in parts]
-    return _bounded("|".join([word.replace("\\", "\\\\").replace("|", "\\|") if "|" in word or "\\" in word else word for word in words]))
+    joined = "|".join(words)
+    if "\\" in joined or joined.count("|") >= len(words):
+        joined = "|".join([word.replace("\\", "\\\\").replace("|", "\\|") for word in words])
+    return _bounded(joined)
 
 
 def beside(event_id: str, word: str) -> str:

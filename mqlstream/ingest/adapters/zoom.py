@@ -17,8 +17,8 @@ from typing import Any
 
 from mqlstream.ingest.adapters.attendance import watched
 from mqlstream.ingest.adapters.base import Adapter, Found, Headers, Option, Parts, Skip, an_object, json_object, parts_of
-from mqlstream.ingest.adapters.values import at, beside, composed, inner, listed, needed, of_types, shared_text, split_name, text, told
-from mqlstream.ingest.fields import missing
+from mqlstream.ingest.adapters.values import at, beside, composed, inner, needed, of_types, shared_text, text, told
+from mqlstream.ingest.fields import missing, shown
 
 EVENT_TYPES = {
     "webinar.registration_created": "registered",
@@ -33,11 +33,23 @@ PASSED_OVER = {
     "webinar.started": "not about a person",
     "webinar.ended": "not about a person",
     "webinar.alert": "not about a person",
+    "webinar.permanently_deleted": "not about a person",
+    "webinar.recovered": "not about a person",
+    "webinar.sharing_started": "shown, not watched",
+    "webinar.sharing_ended": "shown, not watched",
+    "webinar.chat_message_sent": "no joining or leaving",
+    "webinar.chat_message_file_sent": "no joining or leaving",
+    "webinar.participant_bind": "no joining or leaving",
+    "webinar.participant_feedback": "no joining or leaving",
+    "webinar.participant_role_changed": "no joining or leaving",
     "webinar.registration_approved": "follows a registration",
     "webinar.registration_denied": "takes a registration back, which no action says",
     "webinar.registration_cancelled": "takes a registration back, which no action says",
 }
+WHEN = {"attended": "join_time", "left": "leave_time"}
 ATTRIBUTES = {
+    "first_name": "first_name",
+    "last_name": "last_name",
     "job_title": "title",
     "org": "company",
     "no_of_employees": "company_size",
@@ -66,25 +78,35 @@ def _read(item: Any, shared: Any, options: Mapping[str, Any]) -> Found | list[Fo
         who, rows = item
         return _reported(who, rows, *shared)
     hook = an_object(item)
-    action = of_types("event", hook.get("event"), EVENT_TYPES, PASSED_OVER)
+    told_event = hook.get("event")
+    if type(told_event) is str and told_event[:8] == "meeting.":
+        return Skip(f"{shown(told_event)}: not about a webinar")
+    action = of_types("event", told_event, EVENT_TYPES, PASSED_OVER)
     if type(action) is Skip:
         return action
-    webinar = inner(hook, "payload", "object")
+    webinar = inner(hook.get("payload"), "object")
     name = text(webinar.get("id")) or needed("payload.object.uuid", webinar.get("uuid"), "the webinar's id")
-    person = inner(webinar, "registrant" if action == "registered" else "participant")
-    when = {"registered": hook.get("event_ts"), "attended": person.get("join_time"), "left": person.get("leave_time")}[action]
-    email = person.get("email")
-    who = text(person.get("registrant_id")) or text(person.get("id")) or text(email) or text(person.get("user_id"))
-    # Somebody registers once and may come more than once.
-    event_id = composed(text(webinar.get("uuid")) or name, who, action, *([] if action == "registered" else [text(when)]))
-    found = told(
-        kind="webinar_attendance", id=event_id, time=when, email=email or None, webinar=name, action=action, topic=webinar.get("topic")
-    )
-    if action != "registered":
-        return found
-    attributes = split_name(person.get("first_name"), person.get("last_name"))
-    attributes |= {to: person[at_zoom] for at_zoom, to in ATTRIBUTES.items() if person.get(at_zoom)}
-    return [found, told(kind="profile", id=beside(event_id, "profile"), time=when, email=email, attributes=attributes)]
+    place = text(webinar.get("uuid")) or name
+    if action == "registered":
+        return _registered(hook, webinar, name, place)
+    person = inner(webinar, "participant")
+    when, email = person.get(WHEN[action]), text(person.get("email"))
+    who = text(person.get("registrant_id")) or text(person.get("id")) or email or text(person.get("user_id"))
+    # Somebody may come more than once.
+    event_id = composed(place, who, action, when)
+    return told(kind="webinar_attendance", id=event_id, time=when, email=email, webinar=name, action=action, topic=webinar.get("topic"))
+
+
+def _registered(hook: dict[str, Any], webinar: dict[str, Any], name: str, place: str) -> list[Found]:
+    """Somebody registers once; what the form asked is told of the person."""
+    person = inner(webinar, "registrant")
+    when, email = hook.get("event_ts"), text(person.get("email"))
+    event_id = composed(place, text(person.get("id")) or email, "registered")
+    attributes = {to: value for of_zoom, to in ATTRIBUTES.items() if (value := person.get(of_zoom))}
+    return [
+        told(kind="webinar_attendance", id=event_id, time=when, email=email, webinar=name, action="registered", topic=webinar.get("topic")),
+        told(kind="profile", id=beside(event_id, "profile"), time=when, email=email, attributes=attributes),
+    ]
 
 
 def _reported(who: str, rows: list[Any], webinar: str | None, webinar_uuid: str | None) -> Found:
@@ -95,7 +117,7 @@ def _reported(who: str, rows: list[Any], webinar: str | None, webinar_uuid: str 
     there = watched(stays)
     if there is None:
         return Skip("was in the waiting room only", "webinar_attendance")
-    email = next((text(row.get("user_email")) for row in rows if text(row.get("user_email"))), None)
+    email = next((email for row in rows if (email := text(row.get("user_email")))), None)
     return told(
         kind="webinar_attendance",
         id=composed(webinar_uuid, who, "attended", there.first_ms),
@@ -104,7 +126,7 @@ def _reported(who: str, rows: list[Any], webinar: str | None, webinar_uuid: str 
         webinar=webinar,
         action="attended",
         attended_seconds=there.seconds,
-        stays=len(listed(rows)),
+        stays=len(rows),
     )
 
 
@@ -113,6 +135,7 @@ ZOOM = Adapter(
     title="Zoom webinars",
     pages=(
         "https://developers.zoom.us/docs/api/webinars/events/",
+        "https://zoom.github.io/rivet-javascript/types/Meetings.WebinarParticipantJoinedEvent.html",
         "https://developers.zoom.us/docs/api/rest/reference/zoom-api/methods/#operation/reportWebinarParticipants",
     ),
     takes="one webhook, or a report of a webinar's participants (`participants`, with `webinar_id` and, if possible, `webinar_uuid` "
@@ -124,7 +147,10 @@ ZOOM = Adapter(
     "of joining or leaving",
     time="`event_ts` (epoch milliseconds) of a registration, `join_time`, `leave_time`: RFC 3339",
     machine="none",
-    ignored="events of the webinar itself, approvals, denials and cancellations of registrations, the handshake `endpoint.url_validation`",
+    ignored="events of the webinar itself, approvals, denials and cancellations of registrations, chat, feedback and roles, meetings, the "
+    "handshake `endpoint.url_validation`",
+    checked="every event's name, the fields of registrations, joinings, leavings and of the report's rows against the types of Zoom's own "
+    "library (rivet-javascript)",
     notes="A webhook tells of one joining or leaving, without the time between: each joining is an `attended` without seconds (limit "
     "rules to one a webinar). A report lists every stay: a person's stays are summed, overlapping ones once, into one "
     "`attended` with `attended_seconds`. Join the pages of a report into one record first, or a person on two pages attends "
