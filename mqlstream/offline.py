@@ -28,6 +28,7 @@ from mqlstream.errors import UsageError
 from mqlstream.ingest.canonical import canonical
 from mqlstream.ingest.machines import Rules, Watched, look
 from mqlstream.ingest.results import DEFAULT_OPTIONS, Anonymous, Ignored, IngestOptions, Rejected
+from mqlstream.ingest.unvisited import Waiting, due_ms, look_for_visits, visits_of
 from mqlstream.program import prepared, superseded
 
 _BATCH = 10_000  # events between two packings of the table
@@ -44,6 +45,7 @@ class Replay:
         self.program = program
         self._machines = machines
         self._watched: dict[str, Watched] = {}
+        self._waiting = Waiting()  # clicks, for visits
         self.outcomes: Counter[tuple[str, str]] = Counter()  # (kind, outcome)
         self.latest = -1
         self._table = LeadTable(program)
@@ -58,7 +60,10 @@ class Replay:
         outputs = self.advance(event.time)
         verdicts: Sequence[Event] = ()
         if self._machines is not None and event.kind == "email_click":
-            event, verdicts = look(self._watched.setdefault(event.lead, Watched()), event, self._machines)
+            watched = self._watched.setdefault(event.lead, Watched())
+            event, verdicts = look(watched, event, self._machines)
+            if self._machines.wait_for_visits:
+                self._waiting.note(event.lead, due_ms(watched, self._machines))
         lead = self._table.open(event.lead)
         self._ids[event.lead] = None
         due = lead.state.due
@@ -83,12 +88,22 @@ class Replay:
         return outputs
 
     def advance(self, clock_ms: int) -> list[Output]:
-        """Let the timers fire that are due by then; returns what they did, in order."""
-        outputs: list[Output] = []
+        """Let the timers fire that are due by then, and look for the visits that were due; returns what that did, in order."""
+        outputs = self._look_for_visits(clock_ms)
         while lead := self._table.pop_due(clock_ms):
             outputs += fire(self.program, lead)
             self._table.schedule(lead)
         return outputs + self._accounts.advance(clock_ms)
+
+    def _look_for_visits(self, until_ms: int) -> list[Output]:
+        outputs: list[Output] = []
+        while (lead_id := self._waiting.pop(until_ms)) is not None:
+            assert self._machines is not None
+            watched = self._watched[lead_id]
+            for command in look_for_visits(watched, lead_id, until_ms, visits_of(self._table.peek(lead_id)), self._machines):
+                outputs += self.apply(command)
+            self._waiting.note(lead_id, due_ms(watched, self._machines))
+        return outputs
 
     def switch(self, definition: Definition, at_ms: int, handoff: str = "none") -> list[Output]:
         """Another version of a definition takes over at this place, as when it is pushed at that time (epoch milliseconds) in production.

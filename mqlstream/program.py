@@ -60,7 +60,7 @@ def ingest_options(settings: Settings) -> IngestOptions:
 def machine_rules(settings: Settings) -> Rules:
     """What gives a mail scanner away under these settings. Raises `UsageError` for timings of a source that are none."""
     told = settings.machines
-    common = Rules(told.burst_ms, told.after_delivery_ms, told.honeypots)
+    common = Rules(told.burst_ms, told.after_delivery_ms, told.honeypots, told.near_ms, told.soon_ms, told.visit_ms)
     own = {}
     for source, text in sorted(told.sources.items()):
         try:

@@ -57,6 +57,9 @@ class MachineSettings:
     burst_ms: int = 2_000
     after_delivery_ms: int = 5_000
     honeypots: tuple[str, ...] = ()
+    near_ms: int = 10_000
+    soon_ms: int = 60_000
+    visit_ms: int = 0
     sources: Mapping[str, str] = field(default_factory=_nothing)
 
 

@@ -4,8 +4,9 @@ A mail gateway opens a message's links before its reader does: several at once, 
 person can see. `judge` looks at the clicks of one lead, a bounded number of the newest, in whatever order they arrive: what a
 later click or a late delivery says of earlier clicks is told as well. Only clicks are judged; a form is never held back.
 
-That nobody looks at a page after a click says little (visits can be lost, or belong to a visitor nobody knows), and it cannot be
-known at the click: it is no reason here.
+Beside these strong signs, of which one is enough, there are weak ones, of which it takes two (`WEAK_NEEDED`): a click soon after the
+delivery, another link near in time, and that no visit followed. The last says little by itself (visits can be lost, or belong to a
+visitor nobody knows) and is known only when its time is over: see `mqlstream.ingest.unvisited`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zlib import crc32
 
 import msgspec
@@ -27,8 +28,10 @@ JUDGED_ACTIONS = frozenset({"click", "delivered"})  # of email events; the other
 CLICKS_MAX = 64  # of a lead: those of its newest messages
 DELIVERIES_MAX = 32
 KEPT_MS = DAY_MS  # how late the second half of a pattern may come
+VISIT_MAX_MS = KEPT_MS // 2  # a click is still remembered when its time for a visit is over
 BEFORE_DELIVERY_MS = 60_000  # a gateway scans before it tells the sender that it took the message
 TRAPPED_MS = 60_000  # around a click on a link that nobody sees
+WEAK_NEEDED = 2  # weak signs that make a verdict
 
 BY = "mqlstream"  # source of the verdicts, and who gives them
 
@@ -52,20 +55,28 @@ def is_crawler(user_agent: str) -> bool:
 class Rules:
     """What gives a scanner away. 0 turns a rule off; ``honeypots`` are texts within the urls of links that nobody sees.
 
-    ``sources``: the rules of a source where they are others.
+    ``near_ms``, ``soon_ms`` and ``visit_ms`` are the weak signs'. ``sources``: the rules of a source where they are others.
     """
 
     burst_ms: int = 2_000
     after_delivery_ms: int = 5_000
     honeypots: tuple[str, ...] = ()
+    near_ms: int = 10_000
+    soon_ms: int = 60_000
+    visit_ms: int = 0
     sources: Mapping[str, Rules] = field(default_factory=dict)
 
     def of(self, source: str) -> Rules:
         return self.sources.get(source, self)
 
+    @property
+    def wait_for_visits(self) -> bool:
+        """Whether some source's clicks wait for a visit."""
+        return any(each.visit_ms for each in (self, *self.sources.values()))
+
 
 DEFAULT_RULES = Rules()
-_TIMINGS = ("burst_ms", "after_delivery_ms")
+_TIMINGS = {"burst_ms": DAY_MS, "after_delivery_ms": DAY_MS, "near_ms": DAY_MS, "soon_ms": DAY_MS, "visit_ms": VISIT_MAX_MS}
 
 
 def rules_of(text: str, others: Rules) -> Rules:
@@ -73,17 +84,22 @@ def rules_of(text: str, others: Rules) -> Rules:
 
     Raises ValueError with what was got and expected.
     """
-    changed = {name: getattr(others, name) for name in _TIMINGS}
+    changed: dict[str, Any] = {}
     for word in text.split():
         name, _, number = word.partition(":")
-        if name not in _TIMINGS or not number.isdecimal() or int(number) > DAY_MS:
-            raise ValueError(f"got {word!r}, expected {' or '.join(f'{name}:MILLISECONDS' for name in _TIMINGS)}")
+        if name not in _TIMINGS:
+            raise ValueError(f"got {word!r}, expected NAME:MILLISECONDS with a name of {' '.join(_TIMINGS)}")
+        if not number.isdecimal() or int(number) > _TIMINGS[name]:
+            raise ValueError(f"got {word!r}, expected {name}:MILLISECONDS, at most {_TIMINGS[name]}")
         changed[name] = int(number)
-    return replace(others, burst_ms=changed["burst_ms"], after_delivery_ms=changed["after_delivery_ms"])
+    return replace(others, **changed)
 
 
 class Click(msgspec.Struct, array_like=True):
-    """One click; ``link`` is a checksum of its url, ``machine`` whether it is known to be a machine's."""
+    """One click; ``link`` is a checksum of its url, ``machine`` whether it is known to be a machine's.
+
+    ``visited``: whether a visit followed; None: not known yet, or nobody asks.
+    """
 
     time: int
     source: str
@@ -92,6 +108,7 @@ class Click(msgspec.Struct, array_like=True):
     link: int
     trap: bool
     machine: bool
+    visited: bool | None = None
 
 
 class Watched(msgspec.Struct, array_like=True):
@@ -102,7 +119,7 @@ class Watched(msgspec.Struct, array_like=True):
 
 
 class Verdict(NamedTuple):
-    """A click is a machine's; ``reason`` is `burst`, `after_delivery` or `honeypot`."""
+    """A click is a machine's; ``reason`` is `burst`, `after_delivery` or `honeypot`, or its weak signs, such as `soon+unvisited`."""
 
     click: Click
     reason: str
@@ -131,13 +148,26 @@ def judge(watched: Watched, event: Event, rules: Rules) -> list[Verdict]:
     else:
         return []
     _let_go(watched)
-    found = []
-    of_message = [click for click in watched.clicks if click.message == message]
-    for verdict in _verdicts(of_message, [time for time, delivered in watched.deliveries if delivered == message], rules):
-        if not verdict.click.machine:
-            verdict.click.machine = True
-            found.append(verdict)
+    return verdicts_on(watched, message, rules)
+
+
+def verdicts_on(watched: Watched, message: str, rules: Rules) -> list[Verdict]:
+    """The clicks on a message of which it is now known that a machine made them, each once."""
+    found = list(_verdicts(*_of_message(watched, message), rules))
+    for verdict in found:
+        verdict.click.machine = True
     return found
+
+
+def weak_signs(watched: Watched, click: Click, rules: Rules) -> list[str]:
+    """Those of a click, by name."""
+    return _weak(click, *_of_message(watched, click.message), rules.of(click.source))
+
+
+def _of_message(watched: Watched, message: str) -> tuple[list[Click], list[int]]:
+    """What is remembered of a message: its clicks, and when it was delivered."""
+    clicks = [click for click in watched.clicks if click.message == message]
+    return clicks, [time for time, delivered in watched.deliveries if delivered == message]
 
 
 def look(watched: Watched, event: Event, rules: Rules) -> tuple[Event, list[Event]]:
@@ -146,18 +176,22 @@ def look(watched: Watched, event: Event, rules: Rules) -> tuple[Event, list[Even
     verdicts = [verdict for verdict in judge(watched, event, rules) if (verdict.click.id, verdict.click.source) != own]
     if not event.machine and any(click.machine for click in watched.clicks if (click.id, click.source) == own):
         event = msgspec.structs.replace(event, machine=True)  # also when it comes again
-    return event, [_command(verdict, event) for verdict in verdicts]
+    return event, [command_of(verdict, event.lead, event.time) for verdict in verdicts]
 
 
-def _command(verdict: Verdict, event: Event) -> Event:
+def command_of(verdict: Verdict, lead: str, time: int) -> Event:
+    """The command that marks the click of a verdict, as an event of its lead at a time (epoch milliseconds)."""
     click = verdict.click
     body = {"do": "machine_verdict", "event_source": click.source, "event_id": click.id, "reason": verdict.reason, "by": BY}
     digest = sha256(f"{click.source}\x1f{click.id}".encode()).hexdigest()[:32]
-    return Event(BY, f"machine {digest}", "command", event.time, event.lead, body)
+    return Event(BY, f"machine {digest}", "command", time, lead, body)
 
 
 def _verdicts(clicks: Sequence[Click], deliveries: Sequence[int], rules: Rules) -> Iterator[Verdict]:
+    """Those on clicks that are not known to be a machine's."""
     for click in clicks:
+        if click.machine:
+            continue
         own = rules.of(click.source)
         if click.trap or any(other.trap and abs(other.time - click.time) <= TRAPPED_MS for other in clicks):
             yield Verdict(click, "honeypot")
@@ -165,6 +199,22 @@ def _verdicts(clicks: Sequence[Click], deliveries: Sequence[int], rules: Rules) 
             yield Verdict(click, "burst")
         elif own.after_delivery_ms and any(-BEFORE_DELIVERY_MS <= click.time - time < own.after_delivery_ms for time in deliveries):
             yield Verdict(click, "after_delivery")
+        elif len(signs := _weak(click, clicks, deliveries, own)) >= WEAK_NEEDED:
+            yield Verdict(click, "+".join(signs))
+
+
+def _weak(click: Click, clicks: Sequence[Click], deliveries: Sequence[int], own: Rules) -> list[str]:
+    soon = own.soon_ms and any(-BEFORE_DELIVERY_MS <= click.time - time < own.soon_ms for time in deliveries)
+    unvisited = own.visit_ms and click.visited is False
+    signs = []
+    # The costly one last, and only where it can matter.
+    if own.near_ms and (soon or own.visit_ms) and any(_together(click, other, own.near_ms) for other in clicks):
+        signs.append("near")
+    if soon:
+        signs.append("soon")
+    if unvisited:
+        signs.append("unvisited")
+    return signs
 
 
 def _together(click: Click, other: Click, within_ms: int) -> bool:

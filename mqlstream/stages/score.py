@@ -28,7 +28,7 @@ from mqlstream.handoff import cloudevents
 from mqlstream.ingest.machines import DEFAULT_RULES, Rules
 from mqlstream.stages.account_leads import AccountLeads
 from mqlstream.stages.activation import LAYOUT_KEY, Definitions, InForce, Programs
-from mqlstream.stages.catching_up import CatchingUp
+from mqlstream.stages.catching_up import CatchingUp, Held
 from mqlstream.stages.clicks import CHANGELOG_KEY as CLICKS_KEY
 from mqlstream.stages.clicks import WATCHED_KINDS, Clicks
 from mqlstream.stages.dead_letter import dead_letter
@@ -38,8 +38,8 @@ from mqlstream.stages.shadow import Shadows
 from mqlstream.stages.watermark import CHANGELOG_KEY as FRONTIERS_KEY
 from mqlstream.topics import Topics
 
-_FIRED_AT_ONCE = 500  # timers, when no record waits behind them: the worker has other tasks too
-_REVIEWED_AT_ONCE = 500  # leads whose reviews have waited, for the same reason
+_FIRED_AT_ONCE = 500  # timers, some 20 ms, which is what an event may wait for them; more in a batch of more records
+_REVIEWED_AT_ONCE = 500  # leads whose reviews have waited: the worker has other tasks too
 
 __all__ = ["LAYOUT_KEY", "ScoreOptions", "ScoreProcessor", "ScoreStage"]
 
@@ -72,6 +72,7 @@ class ScoreStage:
         self.digest = _digest(program, self.options.machines)
         self.programs = Programs(program)
         self.in_force = InForce.of(program)
+        self.held = Held()
         metrics.RESCORING.set_function(self.in_force.remaining)
 
     def processor(self, task: int) -> ScoreProcessor:
@@ -111,7 +112,7 @@ class ScoreProcessor:
     def __init__(self, stage: ScoreStage) -> None:
         self._stage = stage
         self._table = LeadTable(stage.program)
-        self._catching_up = CatchingUp(self._table)
+        self._catching_up = CatchingUp(self._table, stage.held)
         self._account_leads = AccountLeads(self._table, stage.topics.account_leads, stage.options.partitions)
         self._definitions = Definitions(stage.programs, self._table, self._catching_up.load, self._account_leads.rescored)
         self._shadows = Shadows(self._table, stage.topics.shadow)
@@ -140,15 +141,17 @@ class ScoreProcessor:
         effects = Effects(note=_Note(caught_up=wall_ms is not None))
         if not self._settled:
             self._settle(effects)
+        most = max(_FIRED_AT_ONCE, len(records))
         while records:
             records = self._apply(records, effects)
+        if wall_ms is not None:
+            self._clicks.look_for_visits(min(wall_ms, self._catching_up.until_ms - 1), self._table.peek, wall_ms, effects)
         effects.changelog += self._catching_up.changes()
         effects.changelog += self._clicks.changes(max(self._clock_ms, wall_ms or 0))
         if wall_ms is not None:
             self._catching_up.wait(wall_ms)
         self._make_up(effects)
-        self._tick(self._clock_ms, effects)
-        self._tick(wall_ms or 0, effects, _FIRED_AT_ONCE)
+        self._tick(wall_ms or 0, effects, most)
         if self._definitions.rescoring:
             effects.changelog += self._definitions.rescore()
         self._pack(effects)
@@ -157,7 +160,8 @@ class ScoreProcessor:
     def due_ms(self) -> int | None:
         if self._definitions.rescoring:
             return 0
-        return self._catching_up.due_ms(self._table.next_due())
+        moments = [moment for moment in (self._table.next_due(), self._clicks.due_ms()) if moment is not None]
+        return self._catching_up.due_ms(min(moments, default=None))
 
     def answer(self, question: Question) -> bytes | None:
         """What is asked of a lead; see `mqlstream.stages.lookup`."""
@@ -323,13 +327,16 @@ class ScoreProcessor:
         if lead.state.due != due:
             self._table.schedule(lead)
 
-    def _tick(self, time_ms: int, effects: Effects, most: int | None = None) -> None:
-        """Move the clock on, and let the timers fire that are due by then: all of them, or a number at a time."""
+    def _tick(self, time_ms: int, effects: Effects, most: int) -> None:
+        """Move the clock on, and let timers fire that are due by then, so many at a time.
+
+        No lead is the worse for it: before an event is applied its lead's own timers fire, however many others wait.
+        """
         self._clock_ms = max(self._clock_ms, time_ms)
         clock_ms = min(self._clock_ms, self._catching_up.until_ms - 1)
         due = self._table.next_due()
         fired = 0
-        while due is not None and due <= clock_ms and (most is None or fired < most):
+        while due is not None and due <= clock_ms and fired < most:
             fired += 1
             lead = self._table.pop_due(clock_ms)
             if lead is not None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +15,8 @@ from mqlstream.core.event import DAY_MS, Event
 from mqlstream.ingest.canonical import canonical
 from mqlstream.ingest.machines import CLICKS_MAX, DELIVERIES_MAX, Rules, Watched, is_crawler, judge, look, rules_of
 from mqlstream.ingest.results import IngestOptions
-from tests.bench.machines import figures, measure
+from mqlstream.ingest.unvisited import Waiting, due_ms, look_for_visits
+from tests.bench.machines import VISIT_MS, figures, measure
 
 START = 1_793_610_000_000
 RULES = Rules(honeypots=("/trap",))
@@ -57,6 +60,11 @@ def caught(*events: Event, rules: Rules = RULES) -> dict[int, str]:
         ([email(0), email(60_000, "https://a.example/trap?x")], {0: "honeypot", 60_000: "honeypot"}),
         ([email(0), email(60_001, "https://a.example/trap?x")], {60_001: "honeypot"}),
         ([email(0, action="open"), email(10, "2")], {}),
+        ([email(0), email(9_000, "2"), email(20_000, "3")], {}),
+        ([delivered(0), email(59_999)], {}),
+        ([delivered(0), email(59_999), email(69_999, "2")], {59_999: "near+soon"}),
+        ([delivered(0), email(60_000), email(70_000, "2")], {}),
+        ([delivered(0), email(59_999), email(70_000, "2")], {}),
     ],
 )
 def test_clicks_are_judged_alike_in_whatever_order_they_arrive(events: list[Event], expected: dict[int, str]):
@@ -67,9 +75,17 @@ def test_a_source_can_have_timings_of_its_own():
     rules = Rules(sources={"mailer": rules_of("burst_ms:0 after_delivery_ms:60000", RULES)})
     assert caught(email(0), email(1, "2"), delivered(0, "m3"), email(59_999, message="m3"), rules=rules) == {59_999: "after_delivery"}
     assert rules.of("mailer").honeypots == ("/trap",)
-    for wrong in ("burst:1", "burst_ms", "burst_ms:-1", "burst_ms:1.5", "honeypots:x", f"burst_ms:{DAY_MS + 1}"):
-        with pytest.raises(ValueError, match=f"got '{wrong}', expected burst_ms:MILLISECONDS or after_delivery_ms:MILLISECONDS"):
+    assert rules_of("near_ms:1 soon_ms:2 visit_ms:3", RULES).of("x") == replace(RULES, near_ms=1, soon_ms=2, visit_ms=3)
+    for wrong in ("burst:1", "honeypots:x"):
+        with pytest.raises(
+            ValueError, match=f"got '{wrong}', expected NAME:MILLISECONDS with a name of burst_ms after_delivery_ms near_ms"
+        ):
             rules_of(wrong, RULES)
+    for wrong in ("burst_ms", "burst_ms:-1", "burst_ms:1.5", f"burst_ms:{DAY_MS + 1}"):
+        with pytest.raises(ValueError, match=f"got '{wrong}', expected burst_ms:MILLISECONDS, at most {DAY_MS}"):
+            rules_of(wrong, RULES)
+    with pytest.raises(ValueError, match="expected visit_ms:MILLISECONDS, at most 43200000"):
+        rules_of("visit_ms:43200001", RULES)
 
 
 def test_an_event_that_comes_again_is_marked_again_and_tells_nothing_new():
@@ -126,10 +142,87 @@ def test_verdicts_are_a_function_of_the_set_of_events(
     assert machines(rng.choices(events, k=20) + events if events else []) == expected
 
 
+WAITING = Rules(visit_ms=60_000)
+SOON = [delivered(0), email(30_000)]  # one weak sign
+
+
+def watched_after(*events: Event, rules: Rules = WAITING) -> Watched:
+    watched = Watched()
+    for event in events:
+        judge(watched, event, rules)
+    return watched
+
+
+def unvisited(watched: Watched, until_ms: int, visits: Sequence[int] | None, rules: Rules = WAITING) -> dict[str, tuple[int, str]]:
+    """By the id of the click: when its verdict is for, and why."""
+    times = None if visits is None else [START + visit for visit in visits]
+    commands = look_for_visits(watched, "ann", START + until_ms, times, rules)
+    return {command.body["event_id"]: (command.time - START, command.body["reason"]) for command in commands}
+
+
+@pytest.mark.parametrize(
+    ("visits", "found"),
+    [
+        ([], {SOON[1].id: (90_000, "soon+unvisited")}),
+        ([30_000], {}),
+        ([89_999], {}),
+        ([90_000], {SOON[1].id: (90_000, "soon+unvisited")}),
+        ([-30_000], {}),
+        ([-30_001], {SOON[1].id: (90_000, "soon+unvisited")}),
+        (None, {}),
+    ],
+)
+def test_a_click_without_a_later_visit_is_a_machines_when_it_has_another_weak_sign(
+    visits: Sequence[int] | None, found: dict[str, tuple[int, str]]
+):
+    watched = watched_after(*SOON)
+    assert due_ms(watched, WAITING) == START + 90_000
+    assert unvisited(watched, 89_999, visits) == {}, "not before its time is over"
+    assert unvisited(watched, 90_000, visits) == found
+    assert due_ms(watched, WAITING) is None
+    assert unvisited(watched, DAY_MS, []) == {}, "told once"
+
+
+def test_that_no_visit_follows_is_nothing_by_itself_and_is_not_even_asked():
+    alone = watched_after(email(0), delivered(-60_000 - DAY_MS // 2))
+    assert due_ms(alone, WAITING) is None
+    assert unvisited(alone, DAY_MS, []) == {}
+    off = watched_after(*SOON, rules=Rules())
+    assert due_ms(off, Rules()) is None
+    assert unvisited(off, DAY_MS, [], Rules()) == {}
+
+
+def test_each_click_waits_for_a_visit_of_its_own_by_the_rules_of_its_source():
+    rules = Rules(sources={"mailer": rules_of("visit_ms:1000 soon_ms:0 near_ms:5000", Rules())})
+    watched = watched_after(email(0), email(5_000, "2"), rules=rules)
+    assert due_ms(watched, rules) == START + 1_000
+    assert unvisited(watched, 1_000, [500], rules) == {}
+    assert due_ms(watched, rules) == START + 6_000
+    assert list(unvisited(watched, 6_000, [-70_000], rules).values()) == [(6_000, "near+unvisited")]
+
+
+def test_a_sign_that_comes_after_the_visit_was_missed_still_counts():
+    watched = watched_after(*SOON)
+    assert unvisited(watched, 90_000, [30_000]) == {}, "somebody came"
+    assert [verdict.reason for verdict in judge(watched, email(35_000, "2"), WAITING)] == ["near+soon", "near+soon"]
+
+
+def test_who_waits_is_looked_at_when_due_and_once():
+    waiting = Waiting()
+    waiting.note("bob", 20)
+    waiting.note("ann", 10)
+    waiting.note("ann", 30)
+    waiting.note("eve", 5)
+    waiting.note("eve", None)
+    assert waiting.next_ms() == 20
+    assert [waiting.pop(20), waiting.pop(20), waiting.next_ms(), waiting.pop(30), waiting.pop(99)] == ["bob", None, 30, "ann", None]
+
+
 def test_nearly_all_scanners_are_found_and_hardly_a_person_is_taken_for_one():
-    precision, recall = figures(*measure(Rules(), messages=3_000)[:2])
-    assert precision > 0.98
-    assert recall > 0.97
+    for rules in (Rules(), Rules(visit_ms=VISIT_MS)):
+        precision, recall = figures(*measure(rules, messages=3_000)[:2])
+        assert precision > 0.98
+        assert recall > 0.98
 
 
 HUMANS = (

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from mqlstream import offline, wire
 from mqlstream.core.event import Event
 from mqlstream.core.lead import MACHINE
 from mqlstream.core.packing import unpack
 from mqlstream.engine.interfaces import Output
 from mqlstream.handoff.contract import parse
-from mqlstream.ingest.machines import DEFAULT_RULES, KEPT_MS
+from mqlstream.ingest.machines import DEFAULT_RULES, KEPT_MS, Rules
 from mqlstream.offline import Replay
 from mqlstream.stages.clicks import CHANGELOG_KEY
-from mqlstream.stages.score import ScoreStage
+from mqlstream.stages.score import ScoreOptions, ScoreStage
 from mqlstream.topics import Topics
 from tests.stages.reading import Read
 
@@ -33,8 +35,8 @@ qualify: {threshold: {total: 100}}
 class Task:
     """A task of the stage that reads what it writes."""
 
-    def __init__(self) -> None:
-        self.stage = ScoreStage(TOPICS, offline.compile_texts([DEFINITION]))
+    def __init__(self, rules: Rules = DEFAULT_RULES) -> None:
+        self.stage = ScoreStage(TOPICS, offline.compile_texts([DEFINITION]), ScoreOptions(machines=rules))
         self.processor = self.stage.processor(0)
         self.log: list[tuple[bytes, bytes | None]] = []
         self.handoffs: list[str] = []
@@ -52,6 +54,12 @@ class Task:
         told = [output for output in effects.outputs if output.topic == TOPICS.lead_events]
         self.handoffs += [parse(out.value, out.headers).type.split(".")[2] for out in effects.outputs if out.topic == TOPICS.handoff]
         return [wire.decode(output.value or b"") for output in told if self._is_right(output)]
+
+    def frontier(self, before_ms: int | None) -> None:
+        """An ingest task tells how far it has read; None: it keeps up."""
+        key, value = wire.broadcast(wire.Frontier(0, 1, before_ms))
+        self.offset += 1
+        self.log += self.processor.process([Read(key, value, self.offset, START)], None).changelog
 
     def settle(self, *events: Event) -> None:
         todo = list(events)
@@ -128,11 +136,65 @@ def test_what_is_remembered_of_clicks_goes_a_day_later_and_with_an_erased_lead()
     assert task.remembered() == []
 
 
+WAITING = Rules(visit_ms=60_000)
+DELIVERED = Event("mailer", "d", "email_click", START - 30_000, "ann", {"action": "delivered", "message_id": "m"})
+
+
+def visit(after_ms: int, machine: bool = False) -> Event:
+    return Event("web", f"v{after_ms}", "web_visit", START + after_ms, "ann", {"path": "/"}, machine=machine)
+
+
+def test_a_click_that_no_visit_follows_is_marked_when_its_time_is_over_though_nothing_more_comes():
+    task = Task(WAITING)
+    task.settle(DELIVERED, click(1, 0), click(2, 40_000))
+    assert task.handoffs == ["became_mql"]
+    assert task.processor.due_ms() == START + 60_000
+    assert task.read(wall_ms=START + 59_999) == []
+    task.restart()
+    assert task.processor.due_ms() == START + 60_000, "also after a restart"
+    (command,) = task.read(wall_ms=START + 60_000)
+    assert (command.time, command.body["event_id"], command.body["reason"]) == (START + 60_000, "c1", "soon+unvisited")
+    assert task.processor.due_ms() is None, "the other click has no other weak sign"
+    task.settle(command)
+    assert (task.flags()["c1"], task.flags()["c2"]) == (True, False)
+    assert task.handoffs == ["became_mql", "mql_withdrawn"]
+
+
+@pytest.mark.parametrize(("came", "found"), [(visit(1_000), []), (visit(1_000, machine=True), ["c1"]), (visit(60_000), ["c1"])])
+def test_a_visit_within_the_time_speaks_for_a_person_whenever_it_is_told(came: Event, found: list[str]):
+    for events in ([DELIVERED, click(1, 0), came], [came, click(1, 0), DELIVERED]):
+        task = Task(WAITING)
+        task.settle(*events)
+        assert [command.body["event_id"] for command in task.read(wall_ms=START + 60_000)] == found
+
+
+def test_while_older_events_are_still_to_come_no_visit_is_missed():
+    task = Task(WAITING)
+    task.settle(DELIVERED, click(1, 0))
+    task.frontier(START + 60_000)
+    assert task.read(wall_ms=START + 90_000) == []
+    assert task.read(visit(30_000), wall_ms=START + 90_000) == []
+    task.frontier(None)
+    assert task.read(wall_ms=START + 90_000) == [], "the visit was on its way"
+
+
 def test_an_event_that_fails_leaves_the_verdicts_of_its_neighbours():
     task = Task()
     bad = Event("mailer", "bad", "command", START + 850, "ann", {"do": "no such thing"})
     commands = task.read(click(1, 0), click(2, 800), bad)
     assert [command.body["event_id"] for command in commands] == ["c1"]
+
+
+@pytest.mark.parametrize("visited", [False, True])
+def test_offline_a_click_without_a_visit_is_marked_at_the_same_moment(visited: bool):
+    replay = Replay(offline.compile_texts([DEFINITION]), WAITING)
+    outputs: list[Any] = []
+    for event in (DELIVERED, click(1, 0), *([visit(5_000)] if visited else []), click(2, 20_000)):
+        outputs += replay.apply(event)
+    outputs += replay.advance(START + 59_999)
+    assert [output["type"].split(".")[-2] for output in outputs] == ["became_mql"]
+    told = [output["type"].split(".")[-2] for output in replay.advance(START + 60_000)]
+    assert told == ([] if visited else ["mql_withdrawn"])
 
 
 def test_offline_the_same_clicks_are_marked():
