@@ -24,6 +24,8 @@ PlatformCollector(registry=REGISTRY)
 _BATCH_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 # From a click to a handoff: the promise is half a second; beyond ten minutes it is a backlog, not a delay.
 _HANDOFF_BUCKETS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 600.0)
+# An owner that is idle answers within a commit; nobody is waited for longer than ten seconds.
+_LOOKUP_BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 EVENTS = Counter(
     "mqlstream_events", "Events by kind and by the one outcome each ends in.", ["kind", "outcome", "reason"], registry=REGISTRY
@@ -40,6 +42,24 @@ EVENT_TO_HANDOFF = Histogram(
     "mqlstream_event_to_handoff_seconds",
     "From the input record's timestamp to the commit of the handoff it caused, while the task has caught up.",
     buckets=_HANDOFF_BUCKETS,
+    registry=REGISTRY,
+)
+
+LOOKUPS = Histogram(
+    "mqlstream_lookup_seconds",
+    "Questions about a lead at this worker, from the request to the answer: found, unknown, refused, unavailable or failed.",
+    ["result"],
+    buckets=_LOOKUP_BUCKETS,
+    registry=REGISTRY,
+)
+WAITING_REVIEWS = Gauge(
+    "mqlstream_waiting_reviews_leads",
+    "Leads of this worker whose review waits for older events that ingest tasks, which catch up, may still bring.",
+    registry=REGISTRY,
+)
+WATERMARK_AGE = Gauge(
+    "mqlstream_watermark_age_seconds",
+    "How far behind now the events are up to which this worker's leads are reviewed, while ingest tasks catch up; 0 when all keep up.",
     registry=REGISTRY,
 )
 

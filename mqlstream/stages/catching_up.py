@@ -6,11 +6,13 @@ batches: a lead's waiting moments are reviewed up to where the log was when its 
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from heapq import heappop, heappush
+from weakref import WeakSet
 
-from mqlstream import wire
+from mqlstream import metrics, wire
 from mqlstream.core.deferral import catch_up
 from mqlstream.core.lead import NEVER, Lead
 from mqlstream.core.outputs import Output
@@ -22,10 +24,29 @@ from mqlstream.stages.watermark import CHANGELOG_KEY, Watermark
 _END = 2**62  # after any event
 
 
+class Held:
+    """What the tasks of a stage put off, as metrics tell it."""
+
+    def __init__(self) -> None:
+        self._tasks: WeakSet[CatchingUp] = WeakSet()
+        metrics.WAITING_REVIEWS.set_function(lambda: sum(task.waiting for task in self._tasks))
+        metrics.WATERMARK_AGE.set_function(lambda: self.age_ms(time.time_ns() // 1_000_000) / 1000)
+
+    def add(self, task: CatchingUp) -> None:
+        """Tell of this one, for as long as it lives."""
+        self._tasks.add(task)
+
+    def age_ms(self, now_ms: int) -> int:
+        """How old the lowest watermark is, without those of which nothing is known yet."""
+        known = [before_ms for task in self._tasks if (before_ms := task.before_ms) is not None and before_ms > 0]
+        return max(0, now_ms - min(known, default=now_ms))
+
+
 class CatchingUp:
     """What one score task puts off. ``idle``: in this batch nothing is, every event is reviewed as it comes."""
 
-    def __init__(self, table: LeadTable) -> None:
+    def __init__(self, table: LeadTable, held: Held) -> None:
+        held.add(self)
         self._table = table
         self._watermark = Watermark()
         self._packed = self._watermark.packed()  # as the changelog has it
@@ -97,6 +118,11 @@ class CatchingUp:
             if first is None or first >= self.until_ms:
                 return
             yield self._table.open(heappop(self._heap)[1])
+
+    @property
+    def waiting(self) -> int:
+        """How many leads' reviews wait."""
+        return len(self._waiting)
 
     @property
     def before_ms(self) -> int | None:

@@ -7,6 +7,7 @@ again. What an answer holds is `mqlstream.stages.lookup`'s; that it is committed
 from __future__ import annotations
 
 import logging
+import time
 import traceback
 from typing import Any, Protocol
 
@@ -14,6 +15,7 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
+from mqlstream import metrics
 from mqlstream.core.outcome import Reason
 from mqlstream.doors.asking import url_of
 from mqlstream.engine.questions import Unavailable
@@ -28,6 +30,7 @@ log = logging.getLogger(__name__)
 
 PASSED_ON = "X-Mqlstream-Passed-On"
 _PARAMETERS = frozenset({"at", "definition"})
+_RESULTS = {200: "found", 404: "unknown", 500: "failed", 503: "unavailable"}
 _PATIENCE = aiohttp.ClientTimeout(total=10, connect=3)
 
 
@@ -60,6 +63,13 @@ class LeadPages:
             await self._session.close()
 
     async def _lead(self, request: web.Request) -> web.Response:
+        begun = time.monotonic()
+        response = await self._told(request)
+        if PASSED_ON not in request.headers:  # else the one that was asked counts it
+            metrics.LOOKUPS.labels(_RESULTS.get(response.status, "refused")).observe(time.monotonic() - begun)
+        return response
+
+    async def _told(self, request: web.Request) -> web.Response:
         refusal = self._guard.refusal(request)
         if refusal is not None:
             return refusal

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mqlstream import offline, wire
+from mqlstream import metrics, offline, wire
 from mqlstream.core.event import Event
 from mqlstream.core.packing import unpack
 from mqlstream.engine.interfaces import Effects
@@ -48,10 +48,10 @@ class Task:
     """A task of the stage, which can be restored from what it wrote."""
 
     def __init__(self, definition: str = DEFINITION) -> None:
-        self._stage = ScoreStage(TOPICS, offline.compile_texts([definition]))
+        self.stage = ScoreStage(TOPICS, offline.compile_texts([definition]))
         self._offset = 0
         self.written: list[Effects] = []
-        self.processor = self._stage.processor(0)
+        self.processor = self.stage.processor(0)
 
     def read(self, *items: Event | wire.Frontier | Read, wall_ms: int | None = None) -> list[tuple[str, str, int]]:
         """One batch; returns (type, lead, as_of) of every handoff."""
@@ -60,7 +60,7 @@ class Task:
         return [(each.type.split(".")[2], each.lead_id, (each.data["as_of"] - START) // HOUR) for each in found]
 
     def restart(self) -> ScoreProcessor:
-        self.processor = self._stage.processor(0)
+        self.processor = self.stage.processor(0)
         for effects in self.written:
             for key, value in effects.changelog:
                 self.processor.restore(key, value)
@@ -201,3 +201,25 @@ def test_what_happens_does_not_depend_on_how_the_log_is_cut_into_batches(seed: i
     for lead, state in one_by_one.states().items():
         other = at_random.states()[lead]
         assert (other.entries, other.tracks, other.unreviewed) == (state.entries, state.tracks, -1)
+
+
+def waiting() -> float | None:
+    return metrics.REGISTRY.get_sample_value("mqlstream_waiting_reviews_leads")
+
+
+def test_metrics_tell_how_many_leads_wait_and_how_old_the_watermark_is() -> None:
+    task = Task()
+    later = START + 9 * HOUR
+    assert (waiting(), task.stage.held.age_ms(later)) == (0, 0)
+    task.read(behind(1), visit(1), visit(2), visit(1, "bob"), visit(2, "bob"))
+    assert (waiting(), task.stage.held.age_ms(later)) == (2, 8 * HOUR)
+    task.read(LIVE, visit(3))
+    task.read()
+    assert (waiting(), task.stage.held.age_ms(later)) == (0, 0)
+    assert metrics.REGISTRY.get_sample_value("mqlstream_watermark_age_seconds") == 0
+
+
+def test_a_task_that_has_not_spoken_yet_makes_the_watermark_no_older() -> None:
+    task = Task()
+    task.read(behind(5, task=0, tasks=2), visit(1), visit(2))
+    assert (waiting(), task.stage.held.age_ms(START + 9 * HOUR)) == (1, 0)

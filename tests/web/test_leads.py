@@ -11,7 +11,7 @@ import pytest
 from aiohttp import ClientSession
 from prometheus_client import CollectorRegistry
 
-from mqlstream import offline, wire
+from mqlstream import metrics, offline, wire
 from mqlstream.core.event import Event
 from mqlstream.doors.asking import ask, url_of
 from mqlstream.engine.questions import Unavailable
@@ -114,6 +114,24 @@ async def test_an_address_is_found_in_any_spelling_and_an_id_that_looks_like_one
 async def test_a_lead_never_heard_of_is_not_found() -> None:
     async with serving(both()) as url:
         assert (await get(url, "nobody"))[:2] == (404, {"error": "no event of such a lead has been scored"})
+
+
+async def test_lookups_are_counted_by_result_where_they_were_asked() -> None:
+    def counted() -> dict[str, float]:
+        names = ("found", "unknown", "refused", "unavailable")
+        return {name: metrics.REGISTRY.get_sample_value("mqlstream_lookup_seconds_count", {"result": name}) or 0 for name in names}
+
+    desk = both()
+    desk.add(visit("ann"))
+    before = counted()
+    async with serving(desk) as url:
+        for lead, query in (("ann", {}), ("ann", {}), ("nobody", {}), ("ann", {"at": "tomorrow"})):
+            await get(url, lead, None, **query)
+        await get(url, "ann", {PASSED_ON: "1"})
+        desk.unavailable = "task 1 is restoring"
+        await get(url, "ann")
+    after = counted()
+    assert {name: after[name] - before[name] for name in after} == {"found": 2, "unknown": 1, "refused": 1, "unavailable": 1}
 
 
 async def test_a_lead_is_told_as_it_will_stand_and_under_one_definition() -> None:
