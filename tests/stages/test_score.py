@@ -158,6 +158,31 @@ def test_a_timer_fires_when_the_clock_gets_there_also_after_a_restart() -> None:
     assert len(fallen) == 1
 
 
+@pytest.mark.parametrize("idle", [True, False])
+def test_leads_that_are_due_together_are_looked_at_a_part_at_a_time_and_an_event_finds_its_own_lead_looked_at(idle: bool) -> None:
+    leads = [f"lead-{number:04}" for number in range(1_200)]
+    made = [event(number, lead=lead, path="/pricing/") for number, lead in enumerate(leads)]
+    made += [event(2_000 + number, "form_fill", lead, HOUR, form="demo") for number, lead in enumerate(leads)]
+    made += [event(4_000 + number, lead=lead, after_ms=2 * HOUR) for number, lead in enumerate(leads)]
+    processor = stage(COOLING).processor(0)
+    processor.process(records(*made), None)
+    late_ms = START + 100 * 24 * HOUR
+    looked: list[int] = []
+    told: list[str] = []
+    if not idle:  # the last lead's event comes while the others wait
+        last = processor.process(records(event(9_000, lead=leads[-1], after_ms=late_ms - START)), None)
+        assert table(last)[leads[-1].encode()].tracks["first"].stage == "lead"
+        looked.append(len(last.changelog))
+        told += handoffs(last)
+    while (due := processor.due_ms()) is not None and due <= late_ms:
+        effects = processor.process([], late_ms)
+        told += handoffs(effects)
+        looked.append(len(effects.changelog))
+    assert max(looked) <= 500 + (not idle)
+    assert sum(looked) >= len(leads)
+    assert len(set(told)) == len(told) == len(leads)
+
+
 def test_a_batch_is_counted_once_it_is_committed() -> None:
     processor = stage().processor(0)
     counted = metrics.EVENTS.labels("web_visit", "scored", "")
