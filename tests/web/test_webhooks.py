@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import hashlib
 import hmac
 import json
+import random
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -190,6 +192,72 @@ async def test_a_subscription_of_sns_is_confirmed_and_its_messages_are_taken_and
             assert await post(session, "acme.sns", sns.notice('{"eventType":"Click"}', now)) == (202, {"accepted": True})
     assert asked[1:] == [sns.CERTIFICATE_URL, sns.SUBSCRIBE_URL], "the certificate once"
     assert [json.loads(record.value or b"")["Message"] for record in await stored(bootstrap, "acme.sns")] == ['{"eventType":"Click"}'] * 2
+
+
+async def test_any_bytes_at_the_door_are_an_answer_and_no_defect(bootstrap: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Bodies, headers and whole requests that nobody would send, at every scheme; what is let in is on the topic."""
+    rng = random.Random(20261122)
+    deep = b"[" * 200_000
+    bodies = [
+        b"\xff",
+        b"{}",
+        b"[]",
+        b'"',
+        b"\0" * 500,
+        deep,
+        b'{"a":' * 50_000,
+        b"a=%zz&&=&" * 500,
+        gzip.compress(b"\0" * 10_000_000),
+        BODY,
+    ]
+    headers = {
+        "X-Signature": ["\xff", "0" * 40, "\u00e9"],
+        "x-zm-signature": ["v0=", "v0=" + "f" * 64],
+        "x-zm-request-timestamp": ["1" * 400, "-1", f"{time.time():.0f}"],
+        "X-HubSpot-Signature-v3": ["====", "AAAA"],
+        "X-HubSpot-Request-Timestamp": [f"{time.time() * 1000:.0f}", "NaN"],
+        "Authorization": ["Bearer", "Bearer \xff", "Basic ????", "Bearer " + "x" * 7_000],
+        "Origin": ["null", "\xff"],
+        "Content-Type": ["text/plain; charset=\xff", "x" * 3_000],
+        "ce-id": ["\xff" * 3_000],
+    }
+    async with serving(bootstrap) as session:
+        for source in DOORS:
+            for body in bodies:
+                chosen = {name: rng.choice(values) for name, values in headers.items() if rng.random() < 0.6}
+                assert (await post(session, source, body, chosen))[0] in (400, 401, 403), (source, body[:20], chosen)
+        for number in range(150):
+            noise = rng.randbytes(rng.randrange(1, 200))
+            head = rng.choice(
+                [
+                    b"",
+                    b"POST /v1/ingest/acme.segment HTTP/1.1\r\n",
+                    b"POST /v1/ingest/acme.sns HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n",
+                ]
+            )
+            told = await until_closed(session, head + noise + b"\r\n\r\n")
+            assert told[:12] in (b"", b"HTTP/1.1 400", b"HTTP/1.0 400", b"HTTP/1.1 401", b"HTTP/1.1 403", b"HTTP/1.1 408"), (
+                number,
+                told[:200],
+            )
+        assert (await post(session, "acme.bearer", BODY, BEARER))[0] == 202, "and it goes on"
+    assert [record for record in caplog.records if record.name.startswith(("aiohttp", "mqlstream"))] == []
+
+
+async def until_closed(session: ClientSession, request: bytes) -> bytes:
+    """All that is answered to bytes after which nothing more is sent."""
+    base = session._base_url
+    assert base is not None
+    reader, writer = await asyncio.open_connection(base.host, base.port)
+    writer.write(request)
+    writer.write_eof()
+    try:
+        async with asyncio.timeout(30.0):
+            return await reader.read()
+    except ConnectionError:
+        return b""
+    finally:
+        writer.close()
 
 
 async def test_a_source_that_is_none_is_not_found_and_no_label_is_made_of_it(bootstrap: str) -> None:
