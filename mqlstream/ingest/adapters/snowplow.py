@@ -13,7 +13,7 @@ from typing import Any
 
 from mqlstream.core.outcome import Reason
 from mqlstream.ingest.adapters.base import Adapter, Found, Headers, Option, Parts, Skip, an_object, json_object, json_value, parts_of
-from mqlstream.ingest.adapters.values import at, email_in, inner, listed, needed, of_types, text, told, utc
+from mqlstream.ingest.adapters.values import at, email_in, listed, needed, of_types, text, told, utc
 from mqlstream.ingest.fields import Refused
 
 EVENT_TYPES = {"page_view": "web_visit", "struct": "activity", "unstruct": "activity", "transaction": "activity"}
@@ -54,17 +54,16 @@ def _open(value: bytes, headers: Headers, options: Any) -> Parts:
 
 
 def _line(value: bytes) -> dict[str, Any]:
-    """The columns of a line that are used and not empty."""
+    """The columns of a line that are used, empty texts among them."""
     number = len(COLUMNS)
     cells = value.rstrip(b"\r\n").decode(errors="replace").split("\t", number)
     if len(cells) != number:
         got = f"value: got a line of {len(cells)} columns"
         raise Refused(Reason.BAD_FIELD, f"{got}, expected JSON or {number} columns with tabs between them")
-    found: dict[str, Any] = {name: cell for name, cell in zip(USED, _used(cells), strict=True) if cell}
-    contexts = found.pop("derived_contexts", None)
-    found["robot"] = contexts is not None and any(mark in contexts for mark in _ROBOT)
-    if "unstruct_event" in found:
-        found["unstruct_event"] = at(json_object(found["unstruct_event"].encode(errors="replace"), "unstruct_event"), "data", "data")
+    found: dict[str, Any] = dict(zip(USED, _used(cells), strict=True))
+    contexts, data = found["derived_contexts"], found["unstruct_event"]
+    found["robot"] = contexts != "" and any(mark in contexts for mark in _ROBOT)
+    found["unstruct_event"] = at(json_object(data.encode(errors="replace"), "unstruct_event"), "data", "data") if data else None
     return found
 
 
@@ -84,11 +83,11 @@ def _read(item: Any, shared: Any, options: Mapping[str, Any]) -> Found:
         user_id=user,
         anonymous_id=text(get("domain_userid")) or text(get("network_userid")),
         session_id=text(get("domain_sessionid")),
-        url=get("page_url"),
-        user_agent=get("useragent"),
+        url=get("page_url") or None,
+        user_agent=get("useragent") or None,
         machine=True if _robot(event) else None,
-        title=get("page_title") if page else None,
-        referrer=get("page_referrer") if page else None,
+        title=(get("page_title") or None) if page else None,
+        referrer=(get("page_referrer") or None) if page else None,
     )
     if not page:
         found.update(_activity(event, options))
@@ -99,20 +98,19 @@ def _activity(event: dict[str, Any], options: Mapping[str, Any]) -> dict[str, An
     """Name and properties; a form that was sent is a form fill."""
     get = event.get
     if get("event") == "struct":
-        properties = told(category=get("se_category"), label=get("se_label"), property=get("se_property"), value=get("se_value"))
+        columns = {"category": "se_category", "label": "se_label", "property": "se_property", "value": "se_value"}
+        properties = {name: value for name, column in columns.items() if (value := get(column)) is not None and value != ""}
         return {"name": needed("se_action", get("se_action"), "what was done"), "properties": properties}
     if get("event") == "transaction":
-        return {"name": "transaction", "properties": told(order=get("tr_orderid"), total=get("tr_total"))}
+        return {"name": "transaction", "properties": told(order=get("tr_orderid") or None, total=get("tr_total") or None)}
     name = needed("event_name", get("event_name"), "the name of the event's schema")
     data = get("unstruct_event")
     if data is None:
         data = next((value for key, value in event.items() if key[:15] == "unstruct_event_"), None)
     if name == SUBMIT_FORM:
-        data = inner({"data": data}, "data")
-        elements = {key: at(one, "value") for one in listed(data.get("elements")) if (key := text(at(one, "name"))) is not None}
-        form = text(data.get("formId")) or "form"
-        address = elements.get(options.get("email_field", "email"))
-        return {"kind": "form_fill", "form": form, "fields": elements} | told(email=email_in(address))
+        elements = {key: one.get("value") for one in listed(at(data, "elements")) if (key := text(at(one, "name"))) is not None}
+        address = email_in(elements.get(options.get("email_field", "email")))
+        return told(kind="form_fill", form=text(at(data, "formId")) or "form", fields=elements, email=address)
     return {"name": name, "properties": data}
 
 
