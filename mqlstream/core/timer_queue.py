@@ -124,21 +124,19 @@ class TimerQueue:
         """Sort the moves in. In order, so that neighbours are touched one after the other."""
         before, after = self._before, self._after
         self._before, self._after, self._earliest = {}, {}, _LAST
-        for due, lead_id in sorted(zip(before.values(), before, strict=True)):
-            if due != NEVER:
-                at = self._run_of(due, lead_id)
-                place, there = self._runs[at].find(due, lead_id)
-                if there:
-                    self._remove(at, place)
-        for due, lead_id in sorted(zip(after.values(), after, strict=True)):
-            if due != NEVER:
-                at = self._run_of(due, lead_id)
-                run = self._runs[at]
-                place, there = run.find(due, lead_id)
-                if not there:
-                    run.insert(place, due, lead_id)
-                    if len(run.ids) > _LONGEST:
-                        self._replace(at, at + 1, run.times(), run.ids)
+        for due, lead_id in sorted([(due, lead_id) for lead_id, due in before.items() if due != NEVER]):
+            at = self._run_of(due, lead_id)
+            place, there = self._runs[at].find(due, lead_id)
+            if there:
+                self._remove(at, place)
+        for due, lead_id in sorted([(due, lead_id) for lead_id, due in after.items() if due != NEVER]):
+            at = self._run_of(due, lead_id)
+            run = self._runs[at]
+            place, there = run.find(due, lead_id)
+            if not there:
+                run.insert(place, due, lead_id)
+                if len(run.ids) > _LONGEST:
+                    self._replace(at, at + 1, run.times(), run.ids)
 
     def _run_of(self, due: int, lead_id: str) -> int:
         """The run in which a timer stands, or would."""
