@@ -13,7 +13,7 @@ from typing import Any
 
 from mqlstream.ingest.adapters.base import Adapter, Found, Headers, Option, Parts, Skip, an_object, parts_of
 from mqlstream.ingest.adapters.forms import form_or_json
-from mqlstream.ingest.adapters.values import composed, email_in, needed, told, utc
+from mqlstream.ingest.adapters.values import composed, email_in, needed, utc
 
 _field = re.compile(r"[0-9]+(?:\.[0-9]+)?").fullmatch  # the key of a field, or of one input of several
 PASSED_OVER = {"spam": "marked as spam by Gravity Forms", "trash": "deleted"}
@@ -37,21 +37,25 @@ def _read(item: Any, shared: Any, options: Mapping[str, Any]) -> Found:
     fields = {
         names.get(key, key): value
         for key, value in entry.items()
-        if value is not None and value != "" and key[:1].isdecimal() and _field(key)
+        if key[:1].isdecimal() and value is not None and value != "" and (key.isdecimal() or _field(key))
     }
-    asked = options.get("email")
-    email = entry.get(asked) if asked else next((value for value in fields.values() if email_in(value) and " " not in value), None)
-    form = needed("form_id", entry.get("form_id"), "the form's id")
-    return told(
-        kind="form_fill",
-        id=composed(form, needed("id", entry.get("id"), "the entry's id")),
-        time=utc("date_created", entry.get("date_created")),
-        email=email,
-        form=(options.get("forms") or {}).get(form, form),
-        fields=fields,
-        url=entry.get("source_url") or None,
-        user_agent=entry.get("user_agent") or None,
-    )
+    get, asked = entry.get, options.get("email")
+    email = get(asked) if asked else next((value for value in fields.values() if email_in(value) and " " not in value), None)
+    form = needed("form_id", get("form_id"), "the form's id")
+    found = {
+        "kind": "form_fill",
+        "id": composed(form, needed("id", get("id"), "the entry's id")),
+        "time": utc("date_created", get("date_created")),
+        "email": email,
+        "form": (options.get("forms") or {}).get(form, form),
+        "fields": fields,
+    }
+    page, agent = get("source_url"), get("user_agent")
+    if page:
+        found["url"] = page
+    if agent:
+        found["user_agent"] = agent
+    return found
 
 
 GRAVITY_FORMS = Adapter(

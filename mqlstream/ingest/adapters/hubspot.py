@@ -60,14 +60,14 @@ def _read(item: Any, shared: Any, options: Mapping[str, Any]) -> Found:
     contact = needed("objectId", get("objectId"), "the contact's id")
     name = needed("propertyName", get("propertyName"), "the property's name")
     value, occurred_at = get("propertyValue"), get("occurredAt")
-    return told(
-        kind=kind,
-        id=composed(get("portalId"), contact, name, occurred_at, get("eventId")),
-        time=occurred_at,
-        user_id=contact,
-        email=value if name == "email" else None,
-        attributes={name: None if value == "" else value},
-    )
+    return {
+        "kind": "profile",
+        "id": composed(get("portalId"), contact, name, occurred_at, get("eventId")),
+        "time": occurred_at,
+        "user_id": contact,
+        "email": value if name == "email" else None,
+        "attributes": {name: None if value == "" else value},
+    }
 
 
 def _submission(payload: dict[str, Any], form: str | None, options: Mapping[str, Any]) -> Found:

@@ -40,6 +40,8 @@ se_property se_value unstruct_event tr_orderid tr_total useragent derived_contex
 """
 COLUMNS = tuple(_COLUMNS.split())  # of a line, in their order
 USED = tuple(_USED.split())
+BROWSER = (("url", "page_url"), ("user_agent", "useragent"), ("session_id", "domain_sessionid"))
+PAGE = (*BROWSER, ("title", "page_title"), ("referrer", "page_referrer"))
 _used = itemgetter(*map(COLUMNS.index, USED))
 _ROBOT = ('"spiderOrRobot":true', '"spiderOrRobot": true', '"deviceClass":"Robot', '"deviceClass": "Robot')
 _IAB = "contexts_com_iab_snowplow_spiders_and_robots_1"
@@ -75,23 +77,20 @@ def _read(item: Any, shared: Any, options: Mapping[str, Any]) -> Found:
         return kind
     user = text(get("user_id"))
     page = kind == "web_visit"
-    found = told(
-        kind=kind,
-        id=needed("event_id", get("event_id"), "the event's id"),
-        time=utc("derived_tstamp", get("derived_tstamp") or get("collector_tstamp")),
-        email=email_in(user),
-        user_id=user,
-        anonymous_id=text(get("domain_userid")) or text(get("network_userid")),
-        session_id=text(get("domain_sessionid")),
-        url=get("page_url") or None,
-        user_agent=get("useragent") or None,
-        machine=True if _robot(event) else None,
-        title=(get("page_title") or None) if page else None,
-        referrer=(get("page_referrer") or None) if page else None,
-    )
-    if not page:
-        found.update(_activity(event, options))
-    return found
+    found = {
+        "kind": kind,
+        "id": needed("event_id", get("event_id"), "the event's id"),
+        "time": utc("derived_tstamp", get("derived_tstamp") or get("collector_tstamp")),
+        "email": email_in(user),
+        "machine": True if _robot(event) else None,
+    }
+    visitor = text(get("domain_userid") or get("network_userid"))
+    if user is not None:
+        found["user_id"] = user
+    if visitor is not None:
+        found["anonymous_id"] = visitor
+    found |= {name: value for name, column in (PAGE if page else BROWSER) if (value := get(column))}
+    return found if page else found | _activity(event, options)
 
 
 def _activity(event: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:

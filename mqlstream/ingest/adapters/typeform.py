@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from mqlstream.ingest.adapters.base import Adapter, Found, Skip, an_object, open_object
-from mqlstream.ingest.adapters.values import at, inner, listed, needed, of_types, text, told
+from mqlstream.ingest.adapters.values import at, inner, listed, needed, of_types, text
 
 EVENT_TYPES = {"form_response": "form_fill"}
 PASSED_OVER = {"form_response_partial": "not sent yet"}
@@ -32,22 +32,27 @@ def _read(item: Any, shared: Any, options: Any) -> Found:
         if type(value) is dict:
             value = _choices(value) if answer_type == "choices" else value.get("label") or value.get("other") or value.get("success")
         field = inner(answer, "field")
-        name = text(field.get("ref")) or text(field.get("id"))
+        name = text(field.get("ref") or field.get("id"))
         if name is not None:
             fields[name] = value
         if answer_type == "email" and type(value) is str:
             email = value
-    return told(
-        kind="form_fill",
-        id=needed("form_response.token", response.get("token"), "the response's id"),
-        time=response.get("submitted_at"),
-        email=email,
-        user_id=text(hidden.get("user_id")),
-        form=needed("form_response.form_id", response.get("form_id"), "the form's id"),
-        fields=fields,
-        title=text(at(response, "definition", "title")),
-        hidden=hidden or None,
-    )
+    found = {
+        "kind": "form_fill",
+        "id": needed("form_response.token", response.get("token"), "the response's id"),
+        "time": response.get("submitted_at"),
+        "email": email,
+        "form": needed("form_response.form_id", response.get("form_id"), "the form's id"),
+        "fields": fields,
+    }
+    title, user = text(inner(response, "definition").get("title")), text(hidden.get("user_id"))
+    if title is not None:
+        found["title"] = title
+    if user is not None:
+        found["user_id"] = user
+    if hidden:
+        found["hidden"] = hidden
+    return found
 
 
 def _choices(choices: dict[str, Any]) -> list[Any]:

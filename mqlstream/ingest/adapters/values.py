@@ -112,7 +112,10 @@ def _bounded(joined: str) -> str:
 
 
 def told(**fields: Any) -> dict[str, Any]:
-    """A canonical input object without the fields that are None."""
+    """A canonical input object without the fields that are None.
+
+    Where nearly all fields are always there a literal is faster: ``id time email machine`` may be None in it, the rest not.
+    """
     return {name: value for name, value in fields.items() if value is not None}
 
 

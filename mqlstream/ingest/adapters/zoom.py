@@ -17,7 +17,7 @@ from typing import Any
 
 from mqlstream.ingest.adapters.attendance import watched
 from mqlstream.ingest.adapters.base import Adapter, Found, Headers, Option, Parts, Skip, an_object, json_object, parts_of
-from mqlstream.ingest.adapters.values import at, beside, composed, inner, needed, of_types, shared_text, text, told
+from mqlstream.ingest.adapters.values import at, beside, composed, inner, needed, of_types, shared_text, text
 from mqlstream.ingest.fields import missing, shown
 
 EVENT_TYPES = {
@@ -93,8 +93,7 @@ def _read(item: Any, shared: Any, options: Mapping[str, Any]) -> Found | list[Fo
     when, email = person.get(WHEN[action]), text(person.get("email"))
     who = text(person.get("registrant_id")) or text(person.get("id")) or email or text(person.get("user_id"))
     # Somebody may come more than once.
-    event_id = composed(place, who, action, when)
-    return told(kind="webinar_attendance", id=event_id, time=when, email=email, webinar=name, action=action, topic=webinar.get("topic"))
+    return _attendance(composed(place, who, action, when), when, email, name, action, webinar)
 
 
 def _registered(hook: dict[str, Any], webinar: dict[str, Any], name: str, place: str) -> list[Found]:
@@ -103,10 +102,16 @@ def _registered(hook: dict[str, Any], webinar: dict[str, Any], name: str, place:
     when, email = hook.get("event_ts"), text(person.get("email"))
     event_id = composed(place, text(person.get("id")) or email, "registered")
     attributes = {to: value for of_zoom, to in ATTRIBUTES.items() if (value := person.get(of_zoom))}
-    return [
-        told(kind="webinar_attendance", id=event_id, time=when, email=email, webinar=name, action="registered", topic=webinar.get("topic")),
-        told(kind="profile", id=beside(event_id, "profile"), time=when, email=email, attributes=attributes),
-    ]
+    profile = {"kind": "profile", "id": beside(event_id, "profile"), "time": when, "email": email, "attributes": attributes}
+    return [_attendance(event_id, when, email, name, "registered", webinar), profile]
+
+
+def _attendance(event_id: str, when: Any, email: str | None, name: str, action: str, webinar: dict[str, Any]) -> dict[str, Any]:
+    found = {"kind": "webinar_attendance", "id": event_id, "time": when, "email": email, "webinar": name, "action": action}
+    topic = webinar.get("topic")
+    if topic is not None:
+        found["topic"] = topic
+    return found
 
 
 def _reported(who: str, rows: list[Any], webinar: str | None, webinar_uuid: str | None) -> Found:
@@ -118,16 +123,16 @@ def _reported(who: str, rows: list[Any], webinar: str | None, webinar_uuid: str 
     if there is None:
         return Skip("was in the waiting room only", "webinar_attendance")
     email = next((email for row in rows if (email := text(row.get("user_email")))), None)
-    return told(
-        kind="webinar_attendance",
-        id=composed(webinar_uuid, who, "attended", there.first_ms),
-        time=there.first_ms,
-        email=email,
-        webinar=webinar,
-        action="attended",
-        attended_seconds=there.seconds,
-        stays=len(rows),
-    )
+    return {
+        "kind": "webinar_attendance",
+        "id": composed(webinar_uuid, who, "attended", there.first_ms),
+        "time": there.first_ms,
+        "email": email,
+        "webinar": webinar,
+        "action": "attended",
+        "attended_seconds": there.seconds,
+        "stays": len(rows),
+    }
 
 
 ZOOM = Adapter(
