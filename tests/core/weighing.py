@@ -20,7 +20,7 @@ def weight(of: Any) -> int:
         if isinstance(each, dict):
             left += [*each.keys(), *each.values()]
         elif isinstance(each, list | tuple):
-            left += each
+            left += [part for part in each if type(part) is not str]
         elif not isinstance(each, int | array):
             left += [*getattr(each, "__dict__", {}).values(), *(getattr(each, name) for name in getattr(each, "__slots__", ()))]
             found += sys.getsizeof(each.__dict__) if hasattr(each, "__dict__") else 0
