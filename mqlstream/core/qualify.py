@@ -63,13 +63,17 @@ def withdraw_if_groundless(plan: Plan, lead: Lead, reason: str) -> list[Output]:
 
 
 def has_ground(plan: Plan, lead: Lead) -> bool:
-    """Whether what is known today would have set off the lead's open handoff, from its moment until now."""
+    """Whether what is known today would have set off the lead's open handoff, from its moment until now.
+
+    What holds handoffs back takes no ground away.
+    """
     track = lead.state.tracks.get(plan.id)
     if track is None or track.stage != "mql" or plan.qualifies is None:
         return False
     then = copy(track)
     then.since = track.ground
-    return _first_moment(plan, lead, then, track.qualified_at) is not None
+    free = replace(plan, disqualify=(), freeze=(), active_from=None, active_until=None)
+    return _first_moment(free, lead, then, track.qualified_at) is not None
 
 
 def _total(plan: Plan, lead: Lead, tally: Tally) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mqlstream.core.event import DAY_MS
-from mqlstream.core.fall import may_rise, next_look, total_at
+from mqlstream.core.fall import may_rise, next_look, total_at, whole_minute
 from mqlstream.core.lead import NEVER, Lead, Track
 from mqlstream.core.outputs import Output, cooled, sla_breached
 from mqlstream.core.plan import Plan, Program
@@ -56,6 +56,8 @@ def _due(plan: Plan, lead: Lead, tally: Tally, from_ms: int) -> list[int]:
             moments.append(max(track.respond_by, from_ms))
         if plan.rearm is not None and track.peaked:
             moments.append(_look(plan, lead, tally, plan.rearm.below, max(from_ms, lead.state.as_of)))
+        elif plan.rearm is not None and plan.rises:
+            moments.append(-(-from_ms // DAY_MS) * DAY_MS)
     return moments
 
 
@@ -74,9 +76,12 @@ def _fire(program: Program, plan: Plan, index: int, lead: Lead, track: Track, du
         state.as_of = max(state.as_of, due)
         track.breached = True
         outputs.append(sla_breached(plan, lead, track))
-    if track.stage == "mql" and plan.rearm is not None and track.peaked:
+    if track.stage == "mql" and plan.rearm is not None and due == whole_minute(due):
         total = total_at(plan, lead, _tally(program, lead, index), due)
-        if total < plan.rearm.below - EPSILON:
+        fallen = total < plan.rearm.below - EPSILON
+        if not fallen and due % DAY_MS == 0:
+            track.peaked = True  # by time alone
+        if fallen and track.peaked:
             state.as_of = max(state.as_of, due)
             outputs.append(cooled(plan, lead, track, total))
             track.enter("lead", state)

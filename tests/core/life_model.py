@@ -122,16 +122,17 @@ class Model:
                 points += POINTS[thing.kind]
         return points
 
-    def holds(self, at: int, since: int) -> bool:
+    def holds(self, at: int, since: int, free: bool = False) -> bool:
+        """``free``: whatever holds handoffs back."""
         attributes = self.attributes(at)
-        if attributes.get("company") == "rival" or attributes.get("partner_status") == "held":
+        if not free and (attributes.get("company") == "rival" or attributes.get("partner_status") == "held"):
             return False
         fast = any(thing.kind == "form_fill" and thing.seq > since for thing in self.counting(at))
         return fast or self.total(at) >= THRESHOLD
 
-    def first_moment(self, begin: int, since: int) -> int | None:
+    def first_moment(self, begin: int, since: int, free: bool = False) -> int | None:
         times = {thing.time for thing in self.things.values() if thing.id not in self.retracted and thing.time > begin}
-        return next((at for at in (begin, *sorted(times | {self.as_of})) if at <= self.as_of and self.holds(at, since)), None)
+        return next((at for at in (begin, *sorted(times | {self.as_of})) if at <= self.as_of and self.holds(at, since, free)), None)
 
     # The stages, from the table.
 
@@ -248,7 +249,7 @@ class Model:
     def _correct(self, what: str, about: str) -> None:
         since = self.things[about].time if about in self.things and about not in self.retracted else self.as_of
         (self.retracted if what == "retract" else self.machines).add(about)
-        if self.stage == "mql" and self.first_moment(self.qualified_at, self.ground) is None:
+        if self.stage == "mql" and self.first_moment(self.qualified_at, self.ground, free=True) is None:
             self.move("groundless")
             return
         self.look(since if since < self.as_of else None)

@@ -167,6 +167,29 @@ def _total(definition: str, events: list[dict[str, Any]], as_of: int) -> float:
     return float(offline.score_leads([definition], [each for each in events if each["time"] <= as_of], as_of)[0]["score"]["total"])
 
 
+def test_a_fall_at_a_deadline_is_dated_at_the_minute_after_it() -> None:
+    definition = REARM.format(visit="expire_after: 5h", form="half_life: 1d", worse="half_life: 1d", idle=-1) + "sla: {accept_within: 5h}"
+    outputs = play(definition, [event("web_visit", 1, 12_345)], DAY)[1]
+    assert told(outputs) == [("became_mql", 12_345), ("sla_breached", 5 * HOUR + 12_345), ("cooled", 5 * HOUR + MINUTE)]
+
+
+def test_a_total_that_rises_by_time_alone_can_fall_again() -> None:
+    definition = """
+definition: b2b
+version: 1
+rules:
+  - {id: demo, on: form_fill, points: 10}
+  - id: warm
+    on: form_fill
+    tiers:
+      - {count: {at_least: 1}, within: 1h, points: 0}
+      - {count: {at_least: 1}, within: 2d, points: 100}
+qualify: {fast_track: [demo], rearm: {below: 40, cooldown: 1d}}
+"""
+    outputs = play(definition, [event("form_fill", 1, 12_345)], 3 * DAY)[1]
+    assert told(outputs) == [("became_mql", 12_345), ("cooled", 2 * DAY + MINUTE)]
+
+
 def test_a_cooled_lead_rests_before_it_can_qualify_again() -> None:
     definition = REARM.format(visit="expire_after: 5h", form="half_life: 1d", worse="half_life: 1d", idle=-1)
     visits = [event("web_visit", number, at) for number, at in enumerate([0, 6 * HOUR, 50 * HOUR, 50 * HOUR])]
