@@ -24,8 +24,8 @@ def watched(stays: Iterable[tuple[object, object]]) -> Watched | None:
     for joined, left in stays:
         begin = time_ms(joined)
         spans.append((begin, max(begin, begin if left is None or left == "" else time_ms(left))))
-    if not spans:
-        return None
+    if len(spans) < 2:
+        return Watched(spans[0][0], (spans[0][1] - spans[0][0]) // 1000) if spans else None
     spans.sort()
     total, reached = 0, spans[0][0]
     for begin, end in spans:

@@ -34,6 +34,11 @@ def form_or_json(value: bytes) -> Any:
         name, equals, content = pair.partition(_EQUALS)
         if not equals:
             continue
+        if _EQUALS in content:
+            content = content.replace(_EQUALS, "=")
+        if "[" not in name:
+            found[name] = content
+            continue
         path, last = _known(name) if len(name) <= _REMEMBERED else _keys(name)
         level = found
         for key in path:
@@ -44,7 +49,7 @@ def form_or_json(value: bytes) -> Any:
                 break
             level = below
         else:
-            level[last] = content.replace(_EQUALS, "=") if _EQUALS in content else content
+            level[last] = content
     if not found:
         raise Refused(Reason.NOT_AN_OBJECT, "value: got neither JSON nor the fields of a form, expected one of them")
     return found

@@ -13,7 +13,7 @@ from typing import Any
 
 from mqlstream.ingest.adapters.base import Adapter, Found, Headers, Option, Parts, Skip, an_object, parts_of
 from mqlstream.ingest.adapters.forms import form_or_json
-from mqlstream.ingest.adapters.values import composed, email_in, needed, utc
+from mqlstream.ingest.adapters.values import composed, needed, utc
 
 _field = re.compile(r"[0-9]+(?:\.[0-9]+)?").fullmatch  # the key of a field, or of one input of several
 PASSED_OVER = {"spam": "marked as spam by Gravity Forms", "trash": "deleted"}
@@ -40,7 +40,7 @@ def _read(item: Any, shared: Any, options: Mapping[str, Any]) -> Found:
         if key[:1].isdecimal() and value is not None and value != "" and (key.isdecimal() or _field(key))
     }
     get, asked = entry.get, options.get("email")
-    email = get(asked) if asked else next((value for value in fields.values() if email_in(value) and " " not in value), None)
+    email = get(asked) if asked else next(filter(_address, fields.values()), None)
     form = needed("form_id", get("form_id"), "the form's id")
     found = {
         "kind": "form_fill",
@@ -56,6 +56,10 @@ def _read(item: Any, shared: Any, options: Mapping[str, Any]) -> Found:
     if agent:
         found["user_agent"] = agent
     return found
+
+
+def _address(value: Any) -> bool:
+    return type(value) is str and "@" in value and " " not in value
 
 
 GRAVITY_FORMS = Adapter(
