@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 
 import orjson
 
+from mqlstream.engine.unpacking import UNPACKED
 from mqlstream.stages.dead_letter import DETAIL, FIRST, PLACES, REASON, STAGE, TIMESTAMP, TRUNCATED
 
 RETRIES = "mqlstream.retries"  # how often a record has been given back
@@ -97,7 +98,7 @@ def letter_of(record: Stored) -> Letter | None:
             offset=int(told["__connect.errors.offset"]),
             timestamp=int(told[TIMESTAMP]),
             retries=_count(own.get(RETRIES)),
-            cut=_text(told.get(TRUNCATED, b"")),
+            cut=_text(told.get(TRUNCATED) or own.get(UNPACKED) or b""),
             places=_text(told.get(PLACES) or own.get(PLACES) or b""),
         )
     except (KeyError, ValueError, TypeError):

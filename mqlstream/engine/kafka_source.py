@@ -19,6 +19,7 @@ from aiokafka.errors import OffsetOutOfRangeError
 from mqlstream.engine.assignor import Claim, Decision, assignor_for
 from mqlstream.engine.inbox import Inbox, Input
 from mqlstream.engine.interfaces import Assignment, Member, Partition, TooLate
+from mqlstream.engine.unpacking import guard
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ class KafkaSource:
         self._answered_s = float("-inf")
         self._surveyed_s = float("-inf")
         self._polled_ms = 0
+        guard()
         self._consumer = AIOKafkaConsumer(
             **kafka,
             group_id=member.group,

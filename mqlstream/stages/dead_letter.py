@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 from mqlstream.core.outcome import Reason
 from mqlstream.engine.interfaces import Output, Record
+from mqlstream.engine.unpacking import UNPACKED
+from mqlstream.ingest.results import Rejected
 
 LIMIT_BYTES = 16_000_000  # key, value and headers together: under the topic's max.message.bytes, with room for framing
 MAX_KEY_BYTES = 65_536  # a key that is kept when a record must be cut
@@ -61,6 +63,12 @@ def dead_letter(
             value = value[: max(left, 0)]
         reasons.append((TRUNCATED, ",".join(cut).encode()))
     return Output(topic, key, value, (*headers, *reasons))
+
+
+def why_empty(record: Record, rejected: Rejected) -> Rejected:
+    """A record without a value that stands for a batch which was too large to be read is no empty one."""
+    told = dict(record.headers).get(UNPACKED) if rejected.reason is Reason.EMPTY else None
+    return rejected if told is None else rejected._replace(reason=Reason.TOO_LARGE, detail=told.decode(errors="replace"))
 
 
 def _reasons(stage: str, record: Record, reason: Reason, detail: str, failure: str) -> list[tuple[str, bytes]]:

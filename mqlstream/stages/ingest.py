@@ -21,7 +21,7 @@ from mqlstream.ingest.adapters.base import Source
 from mqlstream.ingest.adapters.reading import Result, read
 from mqlstream.ingest.canonical import canonical
 from mqlstream.ingest.results import DEFAULT_OPTIONS, UNKNOWN_KIND, Anonymous, IngestOptions, Rejected
-from mqlstream.stages.dead_letter import dead_letter
+from mqlstream.stages.dead_letter import dead_letter, why_empty
 from mqlstream.stages.frontier import Reading
 from mqlstream.stages.identify import told_of_visitors
 from mqlstream.stages.native import put_aside, wanted_places
@@ -168,6 +168,7 @@ class IngestProcessor:
     def _end(self, record: Record, result: Result, effects: Effects) -> None:
         assert not isinstance(result, Event | Anonymous)
         if isinstance(result, Rejected):
+            result = why_empty(record, result)
             effects.outputs.append(dead_letter(self._stage.topics.dead_letters, NAME, record, result.reason, result.detail))
             effects.note.letters.append(result.reason.value)
         effects.note.add(result.kind, result.outcome.name, result.reason.value)

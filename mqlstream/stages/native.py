@@ -11,7 +11,7 @@ from mqlstream.engine.interfaces import Headers, Output, Record
 from mqlstream.ingest.adapters.base import MAX_PARTS
 from mqlstream.ingest.adapters.reading import Reading
 from mqlstream.ingest.results import Rejected
-from mqlstream.stages.dead_letter import PLACES, dead_letter
+from mqlstream.stages.dead_letter import PLACES, dead_letter, why_empty
 
 
 def wanted_places(headers: Headers) -> Collection[int]:
@@ -31,7 +31,7 @@ def put_aside(topic: str, stage: str, record: Record, readings: Sequence[Reading
     bad = [(reading.place, reading.result) for reading in readings if isinstance(reading.result, Rejected)]
     if not bad:
         return None
-    _, first = bad[0]
+    first = why_empty(record, bad[0][1])
     detail = first.detail
     if len(bad) > 1:
         detail = f"{detail[:800]}; and {len(bad) - 1} more"
