@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -21,6 +21,7 @@ from mqlstream.errors import UnreachableError, UsageError
 from mqlstream.topics.declared import Declared, declared
 
 TIMEOUT_S = 15.0
+SHOWN_S = 5.0
 
 CREATE = "create"
 ALTER = "alter"
@@ -118,7 +119,24 @@ async def apply(settings: Settings) -> tuple[list[Difference], list[Difference]]
         todo = [difference for difference in differences if difference.action in (CREATE, ALTER)]
         await _create(admin, settings, {d.topic for d in todo if d.action == CREATE})
         await _alter(admin, actual, [d for d in todo if d.action == ALTER])
+        touched = {difference.topic for difference in todo}
+
+        async def pending() -> bool:
+            now = compare(settings, await _read(admin, _names(settings)))
+            return any(difference.topic in touched and difference.action in (CREATE, ALTER) for difference in now)
+
+        await until_shown(pending)
         return todo, [difference for difference in differences if difference not in todo]
+
+
+async def until_shown(pending: Callable[[], Awaitable[bool]]) -> None:
+    """Wait, for `SHOWN_S` at most, until what the controller accepted is seen: brokers hear of it later, and a worker asks them."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(SHOWN_S):
+            while True:
+                if not await pending():
+                    return
+                await asyncio.sleep(0.05)
 
 
 def _names(settings: Settings) -> list[str]:

@@ -54,6 +54,15 @@ async def test_a_fresh_cluster_is_planned_applied_and_then_as_declared(installat
     assert await worker.ended() == 0
 
 
+def test_what_apply_has_created_and_altered_is_seen_when_it_ends(installation: Installation) -> None:
+    for topic in (installation.topics.handoff, installation.topics.dead_letters):
+        create(installation, topic, PARTITIONS)
+    applied = installation.command("topics", "apply")
+    assert "  create" in applied.stdout and "  alter" in applied.stdout
+    plan = installation.command("topics", "plan")
+    assert "  create" not in plan.stdout and "  alter" not in plan.stdout
+
+
 def test_a_worker_without_topics_says_how_to_create_them(installation: Installation) -> None:
     refused = installation.command("run")
     assert refused.returncode == 2

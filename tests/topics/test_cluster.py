@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from mqlstream.cli import main
 from mqlstream.config import Settings
 from mqlstream.topics import Topics, declared
-from mqlstream.topics.cluster import ALTER, BY_HAND, CREATE, LEAVE, Actual, Difference, compare
+from mqlstream.topics.cluster import ALTER, BY_HAND, CREATE, LEAVE, Actual, Difference, compare, until_shown
 
 SETTINGS = Settings(topic_prefix="t.", partitions=4, replication_factor=1)
 TOPICS = Topics("t.")
@@ -89,6 +89,22 @@ def test_replicas_in_sync_are_counted_from_the_replicas_there_are() -> None:
     handoff = cluster[TOPICS.handoff]
     cluster[TOPICS.handoff] = replace(handoff, replicas=3)
     assert [(found.what, found.declared) for found in compare(three, cluster)] == [("min.insync.replicas", "2")]
+
+
+async def test_what_a_broker_does_not_show_yet_is_asked_for_until_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [True, True, False, True]
+
+    async def pending() -> bool:
+        return answers.pop(0)
+
+    await until_shown(pending)
+    assert answers == [True]
+
+    async def never_shown() -> bool:
+        return True
+
+    monkeypatch.setattr("mqlstream.topics.cluster.SHOWN_S", 0.0)
+    await until_shown(never_shown)  # what a broker writes in a way of its own is no reason to wait for ever
 
 
 @pytest.fixture
