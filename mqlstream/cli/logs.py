@@ -11,7 +11,7 @@ QUIET_SECONDS = 30.0
 
 
 class Sparing(logging.Filter):
-    """Passes what others log once in `QUIET_SECONDS` for each message, and then says how many there were.
+    """Passes what others log once in `QUIET_SECONDS` for each message, and then says how many there were. The client's errors are warnings.
 
     While a broker is away, each client complains several times a second: some 150 lines a second in one worker.
     """
@@ -23,6 +23,9 @@ class Sparing(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         if record.name.split(".")[0] == "mqlstream":
             return True
+        if record.name.split(".")[0] == "aiokafka" and record.levelno == logging.ERROR:
+            # What it cannot do now it does again. Whether a person is needed, the tasks say, after having tried.
+            record.levelno, record.levelname = logging.WARNING, "WARNING"
         key = (record.name, str(record.msg))
         passed_s, since = self._passed.get(key, (float("-inf"), 0))
         if record.created - passed_s < QUIET_SECONDS:
