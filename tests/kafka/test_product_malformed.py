@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Producer
 
 from tests.kafka import traffic
 from tests.kafka.audit import check_against_story, check_ingest, program_of, story_of, until_reviewed, written
@@ -94,6 +96,36 @@ async def test_a_long_run_of_huge_records_does_not_fill_the_memory(installation:
     assert worker.complaints() == []
     print(f"100 records of a megabyte; memory now/most in MiB: {now // MIB}/{most // MIB}")
     assert most < 250 * MIB
+
+
+@pytest.mark.kafka
+async def test_a_record_that_unpacks_to_more_than_a_worker_has_is_a_dead_letter_and_its_neighbours_are_scored(
+    installation: Installation,
+) -> None:
+    installation.apply_topics()
+    topic = installation.topics.web_visits
+    event = b'{"id": "%s", "source": "web", "kind": "web_visit", "time": 1793610000000, "lead_id": "ann"}'
+    installation.write([Sent(topic, event % b"before", None, 0)])
+    for codec in ("gzip", "lz4", "zstd"):
+        size = 200 * MIB if codec == "lz4" else 400 * MIB  # what still fits into a megabyte
+        packing = Producer({"bootstrap.servers": installation.bootstrap, "compression.type": codec, "message.max.bytes": 10**9})
+        packing.produce(topic, bytes(size), partition=0)
+        assert packing.flush(60) == 0
+        del packing
+    installation.write([Sent(topic, event % b"after", None, 0)])
+    worker = installation.worker("one")
+    await worker.ready()
+    await installation.until_done()
+    now, most = worker.memory_bytes()
+    rows = [json.loads(line) for line in installation.command("dlq", "list", "--format", "jsonl").stdout.splitlines()]
+    assert [(row["reason"], row["offset"]) for row in rows] == [("too_large", 1), ("too_large", 2), ("too_large", 3)]
+    assert rows[0]["detail"] == "a compressed batch of more than 67108864 bytes was not read, offsets 1 to 1"
+    left = installation.command("dlq", "retry", "--all", "--format", "jsonl")
+    assert {json.loads(line)["outcome"] for line in left.stdout.splitlines()} == {"left"}
+    assert worker.metric("mqlstream_events_total", 'outcome="scored"') == 2
+    assert worker.complaints() == []
+    print(f"bombs of up to 400 MiB; memory now/most in MiB: {now // MIB}/{most // MIB}")
+    assert most < 350 * MIB
 
 
 @pytest.mark.kafka
