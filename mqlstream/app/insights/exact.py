@@ -12,6 +12,8 @@ Stock Faust 0.15 loses and repeats events around crashes and rebalances. That fa
 - **Recovery** (`Rebuild`). Stock: the source is resumed before it is sought, then queues are cleared; rows of partitions that are gone
   stay in memory; highwaters are off by one. Here the fetching loop is parked first, the tables are emptied and read again from the
   changelog, to its end, and the source is sought to the group's offsets; only then fetching goes on.
+- **The end** (`_Thread`). Stock: whoever gives up waiting for the consumer's thread, or stops it while it starts, leaves it running, and
+  it fails on the closed main loop, with a traceback. Here it is told again, waited for, and says nothing of its own.
 - **Clients**. Consumer and producer get our own connection settings (TLS as everywhere else), read committed records and
   write idempotently. Changelog partitions, which the group assigns but nobody fetches, are paused in the client too, or
   their records would sit in its buffers.
@@ -22,11 +24,12 @@ After anything unexpected the App crashes, and `mqlstream.app.insights.role` beg
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import suppress
 from typing import Any
 
 from mqlstream.app.framework import LOGGER, QuietApp
+from mqlstream.app.insights.progress import Progress
 from mqlstream.engine.kafka_source import close_consumer
 
 # isort: split
@@ -37,43 +40,10 @@ from faust.tables.manager import TableManager
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage, FutureMessage
 from mode import Service
+from mode.threads import WorkerThread
 
 SESSION_MS = 15_000  # a worker that is silent for longer loses its partitions
 _ANSWER_S = 30.0  # for what a healthy broker does within milliseconds
-
-
-class Skipped(Exception):
-    """A record was read and has not come to the agent, or not in its turn."""
-
-
-class Progress:
-    """What was read of each partition, and how far it was handled."""
-
-    def __init__(self) -> None:
-        self._read: dict[TP, deque[int]] = {}
-        self.done: dict[TP, int] = {}  # partition -> the offset to go on from
-        self.committed: dict[TP, int] = {}
-
-    def begin(self) -> None:
-        """Partitions and positions are new: forget the old ones."""
-        self._read.clear()
-        self.done.clear()
-        self.committed.clear()
-
-    def read(self, partition: TP, offset: int) -> None:
-        """A record is on its way to the agent."""
-        self._read.setdefault(partition, deque()).append(offset)
-
-    def handled(self, partition: TP, offset: int) -> None:
-        """The agent has done with a record. Raises `Skipped` when it was not the next one."""
-        waiting = self._read.get(partition)
-        expected = waiting.popleft() if waiting else None
-        if expected != offset:
-            raise Skipped(f"{partition.topic}[{partition.partition}]: offset {offset} came to the agent, expected {expected}")
-        self.done[partition] = offset + 1
-
-    def uncommitted(self) -> dict[TP, int]:
-        return {partition: offset for partition, offset in self.done.items() if self.committed.get(partition) != offset}
 
 
 class ExactTable(faust.Table[str, bytes]):
@@ -102,10 +72,17 @@ class ExactTable(faust.Table[str, bytes]):
             del self._sent[: len(sent)]
 
 
+class _Worker(WorkerThread):
+    def __init__(self, service: Any, **kwargs: Any) -> None:
+        super().__init__(service, **kwargs)
+        self.daemon = True  # a broker that does not answer keeps no process from ending
+
+
 class _Thread(driver.AIOKafkaConsumerThread):
     """The consumer's client, in a thread of its own."""
 
     logger = LOGGER
+    Worker = _Worker
 
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
         app = _app(self.app)
@@ -122,6 +99,24 @@ class _Thread(driver.AIOKafkaConsumerThread):
             max_poll_records=500,
             fetch_max_wait_ms=100,
         )
+
+    def on_crash(self, msg: str, *fmt: Any, **kwargs: Any) -> None:
+        """Faust prints a traceback; but the App crashes too, and that is told in one line."""
+
+    def _start_thread(self) -> None:
+        with suppress(Exception):  # the App has crashed with it
+            super()._start_thread()
+
+    def set_shutdown(self) -> None:
+        with suppress(RuntimeError):  # the main loop is closed: nobody waits any more
+            super().set_shutdown()
+
+    async def gone(self) -> None:
+        """Wait until the thread has ended. One that was cancelled while it started has not been told to, so it is now."""
+        while self._thread is not None and self._thread.is_alive():
+            with suppress(RuntimeError):  # its loop is closed, it ends
+                self._stopped_set()
+            await asyncio.sleep(0.05)
 
     async def on_thread_stop(self) -> None:
         await super(driver.AIOKafkaConsumerThread, self).on_thread_stop()
@@ -159,7 +154,9 @@ class ExactConsumer(driver.Consumer):
         self.parked = asyncio.Event()  # the fetching loop waits, and holds no record
 
     def _new_consumer_thread(self) -> _Thread:
-        return _Thread(self, loop=self.loop, beacon=self.beacon)
+        thread = _Thread(self, loop=self.loop, beacon=self.beacon)
+        _app(self.app).threads.append(thread)
+        return thread
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
         if not self.flow_active:
@@ -314,7 +311,7 @@ class ExactTables(TableManager):
 class ExactApp(QuietApp):
     """A Faust App with one table that misses no event. ``kafka`` are aiokafka's connection settings.
 
-    ``owned`` are the partitions whose facts the table holds, complete; None while that is not known.
+    ``owned`` are the partitions whose facts the table holds, complete; None while that is not known. ``threads`` are the consumers'.
     """
 
     table: ExactTable
@@ -322,6 +319,7 @@ class ExactApp(QuietApp):
 
     def __init__(self, app_id: str, kafka: Mapping[str, Any], **settings: Any) -> None:
         self.kafka = kafka
+        self.threads: list[_Thread] = []
         super().__init__(
             app_id,
             TableManager=ExactTables,
@@ -349,6 +347,11 @@ class ExactApp(QuietApp):
         consumer = self.consumer
         assert isinstance(consumer, ExactConsumer)
         return consumer
+
+    async def gone(self) -> None:
+        """After `stop`: wait until nothing of it runs any more that would need the main loop."""
+        for thread in self.threads:
+            await thread.gone()
 
     async def has_crashed(self) -> None:
         """Wait until it has; `crash_reason` says why."""

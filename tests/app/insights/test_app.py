@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,8 +13,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from mqlstream.app.insights import exact
 from mqlstream.app.insights.agents import InsightsApp
-from mqlstream.app.insights.exact import Progress, Skipped
+from mqlstream.app.insights.progress import Progress, Skipped
 from mqlstream.app.insights.report import Window, report
+from mqlstream.app.insights.role import InsightsRole
+from mqlstream.config import load
 from mqlstream.demo.broker import PARTITIONS, EmbeddedBroker
 from mqlstream.handoff.cloudevents import encode
 from mqlstream.topics import Topics
@@ -168,6 +171,37 @@ async def test_thousands_of_handoffs_that_wait_are_all_counted(broker: EmbeddedB
     await write(broker.bootstrap, story)
     async with running(broker.bootstrap) as app:
         await eventually(lambda: answer(app) == right)
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.02, 0.1, 0.4, 1.0])
+def test_a_role_that_is_stopped_while_it_starts_leaves_no_thread_and_no_traceback(
+    broker: EmbeddedBroker, capfd: pytest.CaptureFixture[str], after_s: float
+) -> None:
+    async def live() -> None:
+        environ = {"MQLSTREAM_BOOTSTRAP_SERVERS": broker.bootstrap, "MQLSTREAM_PARTITIONS": str(PARTITIONS)}
+        role = InsightsRole(load(None, environ), "http://127.0.0.1:1")
+        running = asyncio.create_task(role.run())
+        await asyncio.sleep(after_s)
+        await role.stop()
+        await running
+
+    before = set(threading.enumerate())
+    asyncio.run(live())
+    assert [thread for thread in set(threading.enumerate()) - before if thread.is_alive()] == []
+    assert "Traceback" not in capfd.readouterr().err
+
+
+async def test_a_start_that_is_cancelled_leaves_no_thread(broker: EmbeddedBroker) -> None:
+    before = set(threading.enumerate())
+    app = InsightsApp("test", {"bootstrap_servers": broker.bootstrap}, TOPICS, "http://127.0.0.1:1")
+    starting = asyncio.create_task(app.start())
+    await eventually(lambda: bool(set(threading.enumerate()) - before))
+    starting.cancel()
+    await asyncio.wait({starting})
+    async with asyncio.timeout(PATIENCE_S):
+        await app.gone()
+    assert not [thread for thread in set(threading.enumerate()) - before if "Thread" in thread.name and thread.is_alive()]
+    await app.stop()
 
 
 def test_a_record_that_does_not_come_in_its_turn_is_noticed() -> None:
