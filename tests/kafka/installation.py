@@ -132,9 +132,11 @@ class Worker(Process):
         return int(lines["VmRSS"].split()[0]) * 1024, int(lines["VmHWM"].split()[0]) * 1024
 
     def complaints(self) -> list[str]:
-        """The lines of its log that tell of data at risk or of a defect."""
+        """What its log tells of data at risk or of a defect: the line and what stands around it."""
         marks = (" ERROR mqlstream", " CRITICAL ", "Traceback", "Task exception was never", "Future exception was never")
-        return [line for line in self.log.read_text().splitlines() if any(mark in line for mark in marks)]
+        lines = self.log.read_text().splitlines()
+        found = [place for place, line in enumerate(lines) if any(mark in line for mark in marks)]
+        return ["\n".join(lines[max(0, place - 3) : place + 60]) for place in found]
 
     def _get(self, path: str) -> str:
         try:
