@@ -73,8 +73,8 @@ GRAVITY_FORMS = Adapter(
     time="`date_created`: UTC that doesn't say so, whole seconds",
     machine="none; entries that Gravity Forms marks as `spam` are ignored",
     ignored="entries with the status `spam` or `trash`; what an entry says of payments and its reading",
-    checked="the entry's own names and that its times are UTC against the first page, the request's formats against the second; the "
-    "spelling of fields in a form is PHP's `http_build_query`, and was not seen in a recorded call",
+    checked="the entry's own names and that its times are UTC against the first page, and that the request's format can be chosen against "
+    "the add-on's pages; how fields are spelled in a form (PHP's `http_build_query`) is from memory",
     notes="The webhook must send all fields: with selected ones the entry's own names are missing.",
     options=(
         Option("email", "text", "Id of the field that holds the email address.", "3"),

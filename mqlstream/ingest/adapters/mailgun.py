@@ -86,8 +86,9 @@ MAILGUN = Adapter(
     machine="`client-info.bot`: `apple`, `gmail` or `generic`",
     ignored="`accepted rejected stored` and lists; `failed` with severity `temporary`, or because of an earlier unsubscribe or "
     "complaint; `signature` (who lets a webhook in checks it)",
-    checked="every type's example and the values of `client-info.bot` against the pages, and a recorded call in django-anymail's tests; of "
-    "`reason` only `suppress-bounce` was seen there, the other two are from memory",
+    checked="the types, the examples of `accepted` and `delivered` and the values of `client-info.bot` against the vendor's pages, other "
+    "fields against the payloads that django-anymail is tested with; of `reason` only `suppress-bounce` was seen there, the other two "
+    "are from memory",
     open=_open,
     read=_read,
 )

@@ -85,7 +85,7 @@ MANDRILL = Adapter(
     machine="`user_agent_parsed.type` `robot`; `user_agent` is kept",
     ignored="`send deferral soft_bounce reject inbound`, and changes of the account's lists",
     checked="all names against the second page and against the payloads that django-anymail and Telegraf are tested with; the event "
-    "`delivered`, which is younger than both, against neither",
+    "`delivered`, which is younger than both, is from memory",
     open=_open,
     read=_read,
 )

@@ -101,8 +101,8 @@ POSTHOG = Adapter(
     time="`timestamp`: RFC 3339; without an offset it is UTC",
     machine="`$bot_pageview`, `$browser_type` `bot`; `$raw_user_agent` is kept as `user_agent`",
     checked="`$bot_pageview`, `$browser_type`, `$anon_distinct_id`, `$create_alias` and `alias` against the source of posthog-js; single "
-    "events, batches and times against the first page; the webhook's default body against an AsyncAPI file made from the third; properties "
-    "as text against none",
+    "events, batches and times against the first page; the webhook's default body against an AsyncAPI file made from the third; "
+    "properties as text are from memory",
     ignored="every name with a dollar but `$pageview $bot_pageview $screen $identify $set $create_alias`; properties with a dollar "
     "of other events",
     options=(Option("forms", "map", "Names of events that are form fills, and of which form.", "{signed up: signup}"),),

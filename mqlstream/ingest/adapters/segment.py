@@ -149,8 +149,8 @@ SEGMENT = Adapter(
     time="`timestamp`, else `originalTimestamp`, `sentAt`, `receivedAt`: RFC 3339",
     machine="none; `context.userAgent` is kept as `user_agent`",
     ignored="`integrations` and `context` beyond `page`, `traits` and `userAgent`; RudderStack's `merge`",
-    checked="common fields, context, batches, the traits of groups and the examples of every call against Segment's documentation; "
-    "the snake_case spelling against its page on warehouse schemas",
+    checked="common fields, context, batches, `group` and `alias` against Segment's documentation, the snake_case spelling against its "
+    "page on warehouse schemas",
     notes="`page` is a web visit, `track` and `screen` an activity by the name of the event, `identify` a profile of its traits, "
     "`group` a profile of the company, `alias` a profile without attributes that links `previousId` with `userId`. A batch's `context` "
     "is that of its calls that have none.",

@@ -138,8 +138,9 @@ SES = Adapter(
     ignored="`Send Reject DeliveryDelay Received`, `Rendering Failure`, bounces that are not `Permanent`, complaints because of an "
     "earlier one (`complaintSubType` `OnAccountSuppressionList`), greetings of SES and goodbyes of SNS, subscriptions without "
     "`unsubscribeAll`; opens and clicks of messages to several recipients (`no_lead`)",
-    checked="both forms, the wrapper and the greetings against the vendor's pages and django-anymail's adapter; `complaintSubType` "
-    "against the API's reference; `subscription` against the vendor's examples only",
+    checked="both forms, the wrapper and the greeting of event publishing against django-anymail's adapter, the types against the "
+    "vendor's pages, `complaintSubType` against the API's reference; the fields of `subscription` and the greeting "
+    "`AmazonSnsSubscriptionSucceeded` are from memory",
     notes="A `SubscriptionConfirmation` of SNS becomes a dead letter, for the address in it must be visited once.",
     open=_open,
     read=_read,
