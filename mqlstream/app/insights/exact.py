@@ -13,7 +13,8 @@ Stock Faust 0.15 loses and repeats events around crashes and rebalances. That fa
   stay in memory; highwaters are off by one. Here the fetching loop is parked first, the tables are emptied and read again from the
   changelog, to its end, and the source is sought to the group's offsets; only then fetching goes on.
 - **The end** (`_Thread`). Stock: whoever gives up waiting for the consumer's thread, or stops it while it starts, leaves it running, and
-  it fails on the closed main loop, with a traceback. Here it is told again, waited for, and says nothing of its own.
+  it fails on the closed main loop, with a traceback. Here it is told again, waited for, and says nothing of its own. Nor is the
+  last commit waited for as long as the group is forming.
 - **Clients**. Consumer and producer get our own connection settings (TLS as everywhere else), read committed records and
   write idempotently. Changelog partitions, which the group assigns but nobody fetches, are paused in the client too, or
   their records would sit in its buffers.
@@ -43,6 +44,7 @@ from mode import Service
 from mode.threads import WorkerThread
 
 SESSION_MS = 15_000  # a worker that is silent for longer loses its partitions
+_LAST_COMMIT_S = 3.0
 _ANSWER_S = 30.0  # for what a healthy broker does within milliseconds
 
 
@@ -104,6 +106,8 @@ class _Thread(driver.AIOKafkaConsumerThread):
         """Faust prints a traceback; but the App crashes too, and that is told in one line."""
 
     def _start_thread(self) -> None:
+        # What the client leaves behind, such as a commit that fails after nobody waits for it, is no news.
+        self.thread_loop.set_exception_handler(lambda _, context: LOGGER.debug("%s", context.get("message")))
         with suppress(Exception):  # the App has crashed with it
             super()._start_thread()
 
@@ -201,6 +205,11 @@ class ExactConsumer(driver.Consumer):
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         """Transaction markers take offsets: gaps are all over, and mean nothing."""
+
+    async def commit_and_end_transactions(self) -> None:
+        with suppress(TimeoutError):  # while the group is forming: what is not committed is read again by the next owner
+            async with asyncio.timeout(_LAST_COMMIT_S):
+                await super().commit_and_end_transactions()
 
     async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
         app = _app(self.app)
