@@ -28,6 +28,7 @@ _CODECS = 0x07
 _STEP = 2**20
 _SNAPPY_RATIO = 32  # more than it can be
 _GZIP_RATIO = 1_040  # the same
+_USUAL_RATIO = 24  # what events seldom reach
 _GZIP_FILES = 100  # one after the other in a batch; producers write one
 
 
@@ -104,13 +105,18 @@ def _into(decompress_into: Callable[[bytes, bytearray], int], ratio: int) -> Cal
     def fits(data: bytes, limit: int) -> bool:
         if len(data) * ratio <= limit:
             return True
-        try:
-            decompress_into(data, bytearray(limit))
-        except cramjam.DecompressionError:
-            return False
-        return True
+        # Into a small space first: a large one costs more than the unpacking of what is honest.
+        return any(_takes(decompress_into, data, space) for space in (min(limit, len(data) * _USUAL_RATIO), limit))
 
     return fits
+
+
+def _takes(decompress_into: Callable[[bytes, bytearray], int], data: bytes, space: int) -> bool:
+    try:
+        decompress_into(data, bytearray(space))
+    except cramjam.DecompressionError:
+        return False
+    return True
 
 
 _FITS: dict[int, Callable[[bytes, int], bool]] = {
