@@ -148,7 +148,7 @@ def _reset(program: Program, lead: Lead, event: Event) -> tuple[list[Output], Se
     commands = lead.state.commands
     assert commands is not None
     commands.reset = max(commands.reset or (0, "", ""), (event.time, event.source, event.id))
-    return [], ()
+    return _look_again(program, lead, lead.state.as_of, None), ()
 
 
 def _switch(program: Program, lead: Lead, event: Event) -> tuple[list[Output], Sequence[Event]]:

@@ -186,6 +186,16 @@ def qualified(lead: str = "ann") -> list[Json]:
     return [visit(1, 0, lead), visit(2, HOUR, lead), event("form_fill", 3, 2 * HOUR, lead, form="demo")]
 
 
+def test_a_reset_that_forgets_what_held_a_lead_back_makes_an_mql() -> None:
+    fit = DEFINITION.replace("points: 20, limit", "points: -50, limit").replace(
+        "title: {contains: VP}}, points: 20", "title: VP}, points: 100"
+    )
+    events = [event("activity", 1, 0, name="chat"), event("profile", 2, HOUR, attributes={"title": "VP"})]
+    life = Life(fit).apply(*events)
+    assert life.told() == []
+    assert life.apply(command("reset", 2 * HOUR)).told() == ["became_mql"]
+
+
 def test_an_open_handoff_that_loses_its_ground_is_withdrawn_with_the_reason() -> None:
     events = qualified()
     life = Life().apply(*events, about("retract", events[1], DAY))
