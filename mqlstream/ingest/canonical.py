@@ -241,6 +241,8 @@ def _command(fields: dict[str, Any], lead: str | None, options: IngestOptions) -
         if not fields.get(name):
             raise missing(name, f"what the command {fields['do']} is about")
         (lead_id if name == "into" else identifier)(name, fields[name])
+    if fields["do"] == "merge" and fields["into"] == lead:
+        raise bad_field("into", lead, "another lead than the one that is merged")
 
 
 _OWN_FIELDS = {

@@ -277,6 +277,12 @@ def test_a_time_more_than_five_minutes_ahead_of_its_record_is_taken_at_the_recor
         ("command", {"do": "merge"}, "missing_field", "into: missing, expected what the command merge is about"),
         (
             "command",
+            {"do": "merge", "into": "lead-1"},
+            "bad_field",
+            'into: got "lead-1", expected another lead than the one that is merged',
+        ),
+        (
+            "command",
             {"do": "retract", "event_id": "e"},
             "missing_field",
             "event_source: missing, expected what the command retract is about",
