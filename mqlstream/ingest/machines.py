@@ -223,9 +223,12 @@ def _together(click: Click, other: Click, within_ms: int) -> bool:
 
 
 def _let_go(watched: Watched) -> None:
-    newest = max([click.time for click in watched.clicks[-1:]] + [time for time, _ in watched.deliveries[-1:]])
-    watched.clicks = [click for click in watched.clicks if click.time >= newest - KEPT_MS]
-    watched.deliveries = [each for each in watched.deliveries if each[0] >= newest - KEPT_MS]
+    clicks, deliveries = watched.clicks, watched.deliveries
+    newest = max(clicks[-1].time if clicks else 0, deliveries[-1][0] if deliveries else 0)
+    if clicks and clicks[0].time < newest - KEPT_MS:
+        watched.clicks = [click for click in clicks if click.time >= newest - KEPT_MS]
+    if deliveries and deliveries[0][0] < newest - KEPT_MS:
+        watched.deliveries = [each for each in deliveries if each[0] >= newest - KEPT_MS]
 
 
 def _order(click: Click) -> tuple[int, str, str]:

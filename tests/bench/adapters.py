@@ -1,8 +1,9 @@
 """What reading one event of each source costs, adapter, canonical door and identity together, beside what scoring an event costs.
 
 No broker, one thread, CPU time, all in one run: `mqlstream.ingest.adapters.reading.read` on the payloads of the tests, then what
-`mqlstream.ingest.visitors` does with the visitors that their events name. Scoring is what the SCORE stage
-does for an event under 30 rules (`tests.bench.core.stage`), with Kafka left out on both sides. Absolute times are this machine's at this moment; it is their ratio that says something.
+`mqlstream.ingest.visitors` does with the visitors that their events name. Scoring is what the SCORE stage does for an event under 30
+rules (`tests.bench.core.stage`), with Kafka left out on both sides. Absolute times are this machine's at this moment; it is their
+ratio that says something.
 """
 
 from __future__ import annotations
