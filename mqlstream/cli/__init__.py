@@ -10,7 +10,8 @@ import errno
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -59,19 +60,13 @@ class CommandLine(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
+    def make_context(self, *arguments: Any, **extra: Any) -> click.Context:
+        with _to_stdout():  # where --help and --version are printed
+            return super().make_context(*arguments, **extra)
+
     def invoke(self, ctx: click.Context) -> Any:
-        try:
-            result = super().invoke(ctx)
-            sys.stdout.flush()
-        except BrokenPipeError:
-            _leave_stdout()
-            sys.exit(BROKEN_PIPE)
-        except OSError as error:
-            if error.errno not in _STDOUT_FULL or error.filename is not None:
-                raise
-            _leave_stdout()
-            fail(f"cannot write the output: {error.strerror}", 1)
-        return result
+        with _to_stdout():
+            return super().invoke(ctx)
 
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, *_: Any, **extra: Any) -> Any:
         """Run the command line and exit: 0 done, 1 a check found something, 2 wrong usage, 3 unreachable."""
@@ -90,6 +85,24 @@ class CommandLine(click.Group):
                 raise
             fail(f"{error.filename}: {error.strerror}", 2)
         sys.exit(status if isinstance(status, int) else 0)
+
+
+@contextmanager
+def _to_stdout() -> Iterator[None]:
+    """Whoever reads our output may go away, and the disk it is written to may be full: neither is a defect."""
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        _leave_stdout()
+        sys.exit(BROKEN_PIPE)
+    except OSError as error:
+        if error.errno not in _STDOUT_FULL or error.filename is not None:
+            raise
+        _leave_stdout()
+        fail(f"cannot write the output: {error.strerror}", 1)
 
 
 def _leave_stdout() -> None:

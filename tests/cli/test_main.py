@@ -123,10 +123,9 @@ def test_one_definition_in_two_files_is_exit_2_and_one_line(mqlstream: Run, tmp_
     assert done.stderr.splitlines()[-1] == f"Error: {tmp_path}/b.yaml: definition 'twin' stands in another file too, expected each once"
 
 
-def test_a_reader_that_goes_away_ends_it_quietly() -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mqlstream", "config", "show"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+@pytest.mark.parametrize("command", [["config", "show"], ["--help"], ["--version"]])
+def test_a_reader_that_goes_away_ends_it_quietly(command: list[str]) -> None:
+    process = subprocess.Popen([sys.executable, "-m", "mqlstream", *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     process.stdout.close()
     _, errors = process.communicate(timeout=60)
@@ -134,7 +133,7 @@ def test_a_reader_that_goes_away_ends_it_quietly() -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
-@pytest.mark.parametrize("command", [["config", "show"], ["topics", "export", "--as", "script"], ["adapters", "list", "--format", "jsonl"]])
+@pytest.mark.parametrize("command", [["config", "show"], ["topics", "export", "--as", "script"], ["score", "--help"], ["--help"]])
 def test_a_full_disk_below_the_output_is_one_line(command: list[str]) -> None:
     with open("/dev/full", "w") as full:
         done = subprocess.run([sys.executable, "-m", "mqlstream", *command], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
