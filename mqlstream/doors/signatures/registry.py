@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from mqlstream.doors.signatures.base import Check, Scheme
-from mqlstream.doors.signatures.dated import CALENDLY, LIVESTORM
+from mqlstream.doors.signatures.dated import CALENDLY, LIVESTORM, MAILCHIMP
 from mqlstream.doors.signatures.hmacs import HMAC, SEGMENT, TYPEFORM
 from mqlstream.doors.signatures.hubspot import HUBSPOT
 from mqlstream.doors.signatures.mailgun import MAILGUN
@@ -27,6 +27,7 @@ _ALL = (
     MANDRILL,
     SNS,
     CALENDLY,
+    MAILCHIMP,
     LIVESTORM,
     HMAC,
     BEARER,
