@@ -126,6 +126,7 @@ class Tally:
         for gaps in self.gaps:
             if ends_gap(gaps.plan, oldest):
                 gaps.drop_first()
+                self.look = None
         if self.counted:
             self.good_until = (self.counted[0].time // DAY_MS + self.plan.horizon_days) * DAY_MS
         for rule in matched:

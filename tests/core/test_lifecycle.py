@@ -190,6 +190,22 @@ qualify: {fast_track: [demo], rearm: {below: 40, cooldown: 1d}}
     assert told(outputs) == [("became_mql", 12_345), ("cooled", 2 * DAY + MINUTE)]
 
 
+def test_a_fall_is_noticed_that_comes_of_a_full_ledger() -> None:
+    definition = """
+definition: b2b
+version: 1
+horizon: 1d
+bounds: {ledger: 2}
+inactivity:
+  - {id: patient, after: 1h, points: 30}
+qualify: {threshold: {total: 25}, rearm: {below: 10, cooldown: 10d}}
+"""
+    first, midnight = event("web_visit", 1, 0), DAY - START % DAY
+    then = [event("web_visit", 2 + number, midnight + at) for number, at in enumerate([0, 2 * HOUR, 2 * HOUR + MINUTE])]
+    outputs = play(definition, [first, *then], 2 * DAY)[1]
+    assert told(outputs)[-1] == ("cooled", midnight + 2 * HOUR + MINUTE)
+
+
 def test_a_cooled_lead_rests_before_it_can_qualify_again() -> None:
     definition = REARM.format(visit="expire_after: 5h", form="half_life: 1d", worse="half_life: 1d", idle=-1)
     visits = [event("web_visit", number, at) for number, at in enumerate([0, 6 * HOUR, 50 * HOUR, 50 * HOUR])]

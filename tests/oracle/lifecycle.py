@@ -112,21 +112,21 @@ def looks(definition: Json, after: int, end: int) -> list[int]:
 
 
 def can_rise(definition: Json) -> bool:
-    """Whether a score can rise by time alone: negative points that decay, tiers."""
-    return any("tiers" in rule or ("decay" in rule and may_be_negative(rule)) for rule in definition.get("rules", []))
+    """Whether a score can rise by time alone: negative points that decay, tiers, ages, inactivity that brings points."""
+    if any("tiers" in rule or ("decay" in rule and may_be_negative(rule)) for rule in definition.get("rules", [])):
+        return True
+    about_age = "age'" in repr([definition.get(part) for part in ("rules", "fit", "disqualify", "freeze", "qualify")])
+    return about_age or any(entry["points"] > 0 for entry in definition.get("inactivity", []))
 
 
 def lifted_by_rules(definition: Json, applied: list[Entry], as_of: int) -> bool:
-    """Whether what changed since the last event is due to tiers and decay, or to the definition's days, and to nothing else.
+    """Whether what changed since the last event is due to a rise by time alone, or to the definition's days, and to nothing else.
 
-    The daily look is promised to leads whose score rises so; of the horizon, of ages, of inactivity that brings points
-    and of conditions that hold because a score fell, nothing is said.
+    The daily look is promised to leads whose score rises so; of the horizon and of conditions that hold because a score fell,
+    nothing is said.
     """
     then, now = View(definition, applied, applied[-1].time), View(definition, applied, as_of)
-    about_time = repr([definition.get(part) for part in ("rules", "fit", "disqualify", "freeze", "qualify")])
-    if counted(then) != counted(now) or "age'" in about_time:
-        return False
-    if any(entry["points"] > 0 for entry in definition.get("inactivity", [])):
+    if counted(then) != counted(now):
         return False
     when = repr(definition.get("qualify", {}).get("when", ""))
     return not any(f"'{word}'" in when for word in ("not", "lt", "lte", "cell"))
