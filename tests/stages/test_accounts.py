@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mqlstream import offline, wire
-from mqlstream.core.accounts import Account
+from mqlstream.core.accounts import Account, AccountState
 from mqlstream.core.event import Event
 from mqlstream.core.step import step
 from mqlstream.core.told import Change
@@ -25,10 +25,12 @@ from mqlstream.engine.manual_time import simulate
 from mqlstream.engine.memory import START_MS, MemoryBroker, MemoryCluster
 from mqlstream.engine.runner import StageRunner
 from mqlstream.engine.status import Options
+from mqlstream.engine.surroundings import Surroundings
 from mqlstream.handoff.contract import BECAME_MQA, parse
 from mqlstream.stages.account_leads import decode
 from mqlstream.stages.accounts import AccountsProcessor, AccountsStage
 from mqlstream.stages.ingest import IngestStage
+from mqlstream.stages.lookup import Question
 from mqlstream.stages.score import ScoreOptions, ScoreStage
 from mqlstream.topics import Topics
 from tests.stages.reading import Read
@@ -124,17 +126,19 @@ def activated(text: str, hours: float, handoff: str = "none") -> tuple[bytes, by
     return wire.broadcast(msgspec.structs.replace(activation, handoff=handoff))
 
 
+def read(each: Event | tuple[bytes, bytes], offset: int) -> Read:
+    """An event or a version as the SCORE stage reads it."""
+    key, value = each if isinstance(each, tuple) else (wire.key_of(each.lead), wire.encode(each))
+    return Read(key, value, offset, START if isinstance(each, tuple) else each.time)
+
+
 def lived(definition: str, *batches: Sequence[Event | tuple[bytes, bytes]]) -> list[Effects]:
     """What the SCORE stage does with batches of events and versions, and then until it is at rest."""
     processor = ScoreStage(TOPICS, offline.compile_texts([definition]), ScoreOptions()).processor(0)
     written = []
     offsets = itertools.count()
     for batch in batches:
-        found = []
-        for each in batch:
-            key, value = each if isinstance(each, tuple) else (wire.key_of(each.lead), wire.encode(each))
-            found.append(Read(key, value, next(offsets), START if isinstance(each, tuple) else each.time))
-        written.append(processor.process(found, None))
+        written.append(processor.process([read(each, next(offsets)) for each in batch], None))
     while processor.due_ms() == 0:
         written.append(processor.process([], None))
     return written
@@ -203,6 +207,47 @@ def test_time_alone_makes_no_mqa_under_a_version_that_was_not_to() -> None:
         effects = processor.process([], START + 400 * HOUR)
         made = [parse(each.value, each.headers).data for each in effects.outputs]
         assert [(each["definition"]["version"], (each["as_of"] - START) // HOUR, each["sum"]) for each in made] == found
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_once_all_leads_are_rescored_the_account_has_their_scores_under_the_newest_version(seed: int) -> None:
+    rng = random.Random(seed)
+    log: list[Any] = []
+    for number in range(40):
+        hours = 3.0 * number
+        if rng.random() < 0.15:
+            version = ASKING.replace("points: 30", f"points: {rng.choice((5, 10, 70))}").replace("version: 1", f"version: {number + 2}")
+            log.append(activated(version, hours, rng.choice(("none", "new", "all"))))
+        else:
+            log.append(event(number, rng.choice(("ann", "bob", "cid")), hours, rng.choice(("web_visit", "form_fill"))))
+    batches = []
+    while log:
+        size = rng.randrange(1, 10)
+        batches.append(log[:size])
+        log = log[size:]
+    stage = ScoreStage(TOPICS, offline.compile_texts([ASKING]), ScoreOptions())
+    processor = stage.processor(0)
+    written, offsets = [], itertools.count()
+    for batch in batches:
+        written.append(processor.process([read(each, next(offsets)) for each in batch], None))
+        if rng.random() < 0.3:
+            processor = stage.processor(0)
+            for key, value in ((key, value) for effects in written for key, value in effects.changelog):
+                processor.restore(key, value)
+            processor.attend(Surroundings(1, frozenset, lambda: START))
+    while processor.due_ms() == 0:
+        written.append(processor.process([], None))
+    account = Account("acme.example", AccountState(), {})
+    for record in records(written):
+        account.take([decode(record.key, record.value)])
+    at = START + 122 * HOUR
+    found = {score.lead: score.total for score in account.scores_at("first", at)}
+    expected = {}
+    for lead in found:
+        told = processor.answer(Question(lead, at))
+        assert told is not None
+        expected[lead] = orjson.loads(told)["definitions"][0]["score"]["total"]
+    assert found == pytest.approx(expected, abs=1e-5)
 
 
 def test_offline_a_version_tells_accounts_as_well() -> None:
