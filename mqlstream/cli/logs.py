@@ -54,9 +54,11 @@ def configure() -> None:
 def quiet_client() -> Iterator[None]:
     """Keep the Kafka client from logging what our own error is about to say."""
     client = logging.getLogger("aiokafka")
-    before = client.level
-    client.setLevel(logging.CRITICAL)
+    before, nobody = client.propagate, logging.NullHandler()
+    client.propagate = False  # who listens to it for the cause still hears it
+    client.addHandler(nobody)
     try:
         yield
     finally:
-        client.setLevel(before)
+        client.removeHandler(nobody)
+        client.propagate = before

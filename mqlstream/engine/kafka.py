@@ -6,6 +6,7 @@ What is here: topics, and restoring. Membership and reading are in `kafka_source
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from typing import Any
@@ -24,6 +25,23 @@ _RESTORE_RECORDS = 5_000  # in one chunk: some 10 ms of work between two turns o
 _FETCH_BUDGET_BYTES = 64 * 2**20  # of one worker's stage, if it had all partitions
 
 
+class _Complaint(logging.Handler):
+    """What aiokafka complained of last: its errors say that no broker was reached, and only its log says why."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.text = ""
+        logging.getLogger("aiokafka").addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        told = " ".join(record.getMessage().split()).rstrip(":")
+        self.text = told if len(told) <= 200 else told[:197] + "..."
+
+    def close(self) -> None:
+        logging.getLogger("aiokafka").removeHandler(self)
+        super().close()
+
+
 class KafkaBroker:
     """``kafka`` are aiokafka's connection settings: bootstrap_servers, security_protocol, sasl_*, ssl_context, ..."""
 
@@ -35,6 +53,7 @@ class KafkaBroker:
     async def partitions(self, topics: Iterable[str]) -> Mapping[str, int]:
         """Partition count of each topic that exists. Raises `UnreachableError`."""
         client = AIOKafkaClient(**self._kafka)
+        complaint = _Complaint()
         try:
             async with asyncio.timeout(_REACH_S):
                 await client.bootstrap()
@@ -44,9 +63,10 @@ class KafkaBroker:
             servers = self._kafka.get("bootstrap_servers", "localhost")
             servers = servers if isinstance(servers, str) else ",".join(servers)
             protocol = self._kafka.get("security_protocol", "PLAINTEXT")
-            reason = str(error) or f"no answer within {_REACH_S:.0f} s"
+            reason = complaint.text or str(error) or f"no answer within {_REACH_S:.0f} s"
             raise UnreachableError(f"cannot reach Kafka at {servers} with {protocol}: {reason}") from error
         finally:
+            complaint.close()
             await client.close()
         counts = {topic: len(cluster.partitions_for_topic(topic) or ()) for topic in topics}
         self._counts.update(counts)

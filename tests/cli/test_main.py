@@ -93,6 +93,7 @@ def test_an_unreachable_broker_is_exit_3_and_one_line(mqlstream: Run, command: l
     (line,) = done.stderr.splitlines()
     assert line.startswith("Error: ")
     assert "127.0.0.1:1" in line
+    assert "Connect call failed" in line, "why not"
 
 
 def test_a_wrong_definition_is_exit_2_with_its_place(mqlstream: Run, tmp_path: Path) -> None:
