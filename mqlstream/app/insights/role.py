@@ -27,8 +27,7 @@ log = logging.getLogger(__name__)
 
 PAGE = "/v1/insights"
 PART = "/v1/insights/part"
-_STOP_S = 12.0  # closing the consumer takes up to ten when the broker does not answer
-_GONE_S = 5.0
+_STOP_S = 20.0  # closing the consumer takes up to ten when the broker does not answer; the worker gives up after 25
 _PAUSE_S = (0.2, 1.0, 3.0, 10.0)  # before the next attempt
 _STEADY_S = 60.0  # after so long the next failure is a first one again
 _ANSWER_S = 3.0  # for another worker's part
@@ -178,15 +177,17 @@ async def _fetched(http: aiohttp.ClientSession, url: str) -> dict[str, Any]:
 
 async def _end(app: InsightsApp, starting: asyncio.Task[Any]) -> None:
     """Stop an App, in bounded time. What it has not committed is read again by the next."""
+    clock = asyncio.get_running_loop().time
+    until_s = clock() + _STOP_S
     starting.cancel()  # or it may begin what `stop` has passed already
-    await _ended(starting, _STOP_S)
-    await _ended(asyncio.create_task(app.stop()), _STOP_S)
-    await _ended(asyncio.create_task(app.gone()), _GONE_S)
+    await _ended(starting, _STOP_S / 2)
+    await _ended(asyncio.create_task(app.stop()), until_s - clock())
+    await _ended(asyncio.create_task(app.gone()), until_s - clock())
 
 
 async def _ended(task: asyncio.Task[Any], seconds: float) -> None:
     """Wait for a task, not for its cancellation: Faust swallows that."""
-    await asyncio.wait({task}, timeout=seconds)
+    await asyncio.wait({task}, timeout=max(0.0, seconds))
     if not task.done():
         task.cancel()
     elif not task.cancelled() and task.exception() is not None:
