@@ -17,7 +17,8 @@ from mqlstream.core.lead import NEVER, Answer, Commands, Entry, Fact, LeadState,
 if TYPE_CHECKING:
     from mqlstream.core.plan import Layout
 
-FORMAT = 1
+FORMAT = 2
+_OLDEST = 1  # of which only the source and id of sales' answers are known
 # Numbered for ever: new texts go to the end, none ever moves.
 WELL_KNOWN = (
     *("default", "mql.web-visits.v1", "mql.form-fills.v1", "mql.email-clicks.v1", "mql.webinar-attendance.v1", "mql.activities.v1"),
@@ -174,8 +175,8 @@ def unpack(record: bytes) -> LeadState:
     try:
         form, layout, base, as_of, seq, due, count, stream, rest, *unreviewed = _decode(record)
         texts, sources, facts, tracks, newest, heard, *commands = _decode(rest)
-        if form != FORMAT:
-            raise PackingError(f"lead state: got format {form}, expected {FORMAT}; was it written by a newer version?")
+        if form not in range(_OLDEST, FORMAT + 1):
+            raise PackingError(f"lead state: got format {form}, expected {_OLDEST} to {FORMAT}; was it written by a newer version?")
         text = [*WELL_KNOWN, *texts]
         entries = _entries(count, stream, text)
         return LeadState(
@@ -189,12 +190,18 @@ def unpack(record: bytes) -> LeadState:
             tracks={text[definition]: _unpacked_track(rest, text, base) for definition, *rest in tracks},
             newest={text[key]: time + base for key, time in newest},
             due=_since(due, base),
-            heard=msgspec.convert(heard, list[Answer]) if heard else [],
+            heard=_heard(form, heard) if heard else [],
             commands=msgspec.convert(commands[0], Commands) if commands else None,
             unreviewed=unreviewed[0] + base if unreviewed else NEVER,
         )
     except (msgspec.MsgspecError, ValueError, TypeError, IndexError, AttributeError) as error:
         raise error if isinstance(error, PackingError) else PackingError(f"lead state: {error}") from None
+
+
+def _heard(form: int, packed: list[Any]) -> list[Answer]:
+    if form == _OLDEST:
+        return [Answer(0, *key.split("\x1f", 1), "", "", None, None) for key in packed]
+    return msgspec.convert(packed, list[Answer])
 
 
 def lay_out(entries: list[Entry], old: Layout, new: Layout) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mqlstream import offline
 from mqlstream.core.event import Event
-from mqlstream.core.lead import Entry, Fact, LeadState, Track
+from mqlstream.core.lead import Answer, Entry, Fact, LeadState, Track
 from mqlstream.core.packing import WELL_KNOWN, Packer, PackingError, unpack
 from mqlstream.core.step import open_lead, step
 
@@ -49,6 +50,9 @@ STATES = st.builds(
 )
 
 
+ANSWER = Answer(5, "crm", "f1", "accepted", "model", "ann", None)
+
+
 @given(STATES)
 def test_a_state_comes_back_as_it_was_packed(state: LeadState) -> None:
     assert unpack(Packer().pack(state)) == state
@@ -77,10 +81,19 @@ def test_bytes_that_are_no_state_are_refused(data: bytes) -> None:
         unpack(data)
 
 
+def test_a_state_of_the_first_format_knows_which_answers_it_has_heard() -> None:
+    form, *fields, rest = msgspec.msgpack.decode(Packer().pack(LeadState(first_seen=1, as_of=1, heard=[ANSWER])))
+    assert form == 2
+    texts, sources, facts, tracks, newest, _ = msgspec.msgpack.decode(rest)
+    old_rest = msgspec.msgpack.encode((texts, sources, facts, tracks, newest, ["crm\x1ff1"]))
+    (heard,) = unpack(msgspec.msgpack.encode((1, *fields, old_rest))).heard
+    assert (heard.source, heard.id) == ("crm", "f1")
+
+
 def test_a_state_of_a_newer_format_says_so() -> None:
     record = bytearray(Packer().pack(LeadState(first_seen=0, as_of=0)))
     record[1] += 1
-    with pytest.raises(PackingError, match="got format 2, expected 1; was it written by a newer version"):
+    with pytest.raises(PackingError, match="got format 3, expected 1 to 2; was it written by a newer version"):
         unpack(bytes(record))
 
 
