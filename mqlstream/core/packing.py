@@ -200,7 +200,7 @@ def unpack(record: bytes) -> LeadState:
 
 def _heard(form: int, packed: list[Any]) -> list[Answer]:
     if form == _OLDEST:
-        return [Answer(0, *key.split("\x1f", 1), "", "", None, None) for key in packed]
+        return [Answer(0, source, event_id, "", "", None, None) for source, _, event_id in (key.partition("\x1f") for key in packed)]
     return msgspec.convert(packed, list[Answer])
 
 
