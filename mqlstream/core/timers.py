@@ -58,7 +58,16 @@ def _due(plan: Plan, lead: Lead, tally: Tally, from_ms: int) -> list[int]:
             moments.append(_look(plan, lead, tally, plan.rearm.below, max(from_ms, lead.state.as_of)))
         elif plan.rearm is not None and plan.rises:
             moments.append(-(-from_ms // DAY_MS) * DAY_MS)
+    if _ages(plan, lead, track) and lead.state.first_seen + plan.ages[-1] + 1 >= from_ms:
+        moments.append(-(-from_ms // DAY_MS) * DAY_MS)
     return moments
+
+
+def _ages(plan: Plan, lead: Lead, track: Track) -> bool:
+    """Whether its age alone may disqualify an MQL, or end that of a lead that rules disqualified."""
+    if track.stage != "mql" and (track.stage != "disqualified" or track.by_sales or track.quiet == lead.state.seq):
+        return False
+    return bool(plan.disqualify and plan.ages)
 
 
 def _look(plan: Plan, lead: Lead, tally: Tally, below: float, from_ms: int) -> int:
@@ -86,13 +95,20 @@ def _fire(program: Program, plan: Plan, index: int, lead: Lead, track: Track, du
             outputs.append(cooled(plan, lead, track, total))
             track.enter("lead", state)
             track.cooldown_until = state.as_of + plan.rearm.cooldown_ms
-    elif track.stage in OPEN_STAGES and due >= state.as_of and track.quiet != state.seq:
-        before = state.as_of
-        state.as_of = due
-        found = review(plan, program.shape, lead, _tally(program, lead, index).glance(due), None, True)
-        if found:
-            lead.tallies[index] = None
-        else:
-            state.as_of = before
-        outputs += found
+            return outputs
+    waits = track.stage in OPEN_STAGES and track.quiet != state.seq
+    if due >= state.as_of and (waits or (due % DAY_MS == 0 and _ages(plan, lead, track))):
+        outputs += _look_at(program, plan, index, lead, due)
     return outputs
+
+
+def _look_at(program: Program, plan: Plan, index: int, lead: Lead, at: int) -> list[Output]:
+    """The conditions looked at without an event; the lead's ``as_of`` moves on only if that finds something."""
+    state = lead.state
+    before, state.as_of = state.as_of, at
+    found = review(plan, program.shape, lead, _tally(program, lead, index).glance(at), None, True)
+    if found:
+        lead.tallies[index] = None
+    else:
+        state.as_of = before
+    return found

@@ -168,6 +168,20 @@ def test_a_lead_rises_to_the_threshold_when_a_tier_takes_less_with_time() -> Non
     assert len(handed_off(definition, history)) == 1
 
 
+def test_a_lead_that_was_too_young_is_looked_at_when_it_no_longer_is() -> None:
+    definition = {
+        "definition": "model",
+        "version": 1,
+        "rules": [{"id": "visit", "on": "web_visit", "points": 10}],
+        "disqualify": [{"id": "young", "where": {"age": {"lte": "1d"}}}],
+        "qualify": {"threshold": {"total": 10}},
+    }
+    day = 1_793_610_000_000
+    history = [{"kind": "web_visit", "lead_id": "ann", "time": time, "id": str(time), "source": "s"} for time in (day, day + 172_800_000)]
+    check_handoffs(definition, history)
+    assert [handoff.qualified_at % 86_400_000 for handoff in handed_off(definition, history)] == [0]
+
+
 @LONG
 @given(DATA, STAGELESS_DEFINITIONS, histories(conflicts=False))
 def some_in_any_order(data: st.DataObject, definition: Json, history: list[Json]) -> None:
