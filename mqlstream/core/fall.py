@@ -48,11 +48,10 @@ def may_rise(plan: Plan, lead: Lead, tally: Tally, at: int) -> bool:
         return True
     if any(gaps.plan.points > 0 for gaps in tally.gaps):
         return True
-    lanes = plan.lanes
-    fading = [index for index, lane in enumerate(lanes) if lane.negative and lane.shape != "none" and tally.worth_at(index, at) < -_FADED]
+    fading = [index for index in plan.fading if tally.worth_at(index, at) < -_FADED]
     if not fading and not any(tally.tiers.values()):
         return False
-    at_best = [0.0 if index in fading else tally.worth_at(index, at) for index in range(len(lanes))]
+    at_best = [0.0 if index in fading else tally.worth_at(index, at) for index in range(len(plan.lanes))]
     sums = raw_sums(plan, lead, tally, attributes_at(plan, lead, at), at_best)
     return clip(plan, sums)[plan.total] + plan.tiers_span >= plan.needs_total
 

@@ -252,6 +252,7 @@ class Plan:
     gated_sets: bool  # some rule with `set` is switched by the lead's attributes
     needs: float  # nothing to review while the tally's potential is below this and no attribute has changed
     halving: tuple[tuple[int, int], ...]  # (lane, half-life in ms) of the half_life lanes
+    fading: tuple[int, ...]  # lanes of points below 0 that rise with time
     grades: Mapping[str, tuple[tuple[str, float | None], ...]] = field(default_factory=dict)
     condition: Part | None = None  # what `qualifies` looks at, part by part
     accounts: AccountsPlan | None = None

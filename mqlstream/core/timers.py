@@ -14,8 +14,12 @@ from mqlstream.core.tally import Tally
 
 def set_timer(program: Program, lead: Lead, from_ms: int) -> None:
     """Note in the lead's state when it is next due, after all that is known at ``from_ms``; `NEVER` when nothing waits."""
-    due = [moment for index, plan in enumerate(program.plans) for moment in _due(plan, lead, _tally(program, lead, index), from_ms)]
-    lead.state.due = min(due, default=NEVER)
+    due: list[int] = []
+    for index, plan in enumerate(program.plans):
+        track = lead.state.tracks.get(plan.id)
+        if track is not None and plan.live:
+            due += _due(plan, lead, track, _tally(program, lead, index), from_ms)
+    lead.state.due = min(due) if due else NEVER
 
 
 def fire(program: Program, lead: Lead) -> list[Output]:
@@ -37,11 +41,8 @@ def _tally(program: Program, lead: Lead, index: int) -> Tally:
     return tally
 
 
-def _due(plan: Plan, lead: Lead, tally: Tally, from_ms: int) -> list[int]:
+def _due(plan: Plan, lead: Lead, track: Track, tally: Tally, from_ms: int) -> list[int]:
     """The moments from ``from_ms`` on at which something may happen under a plan."""
-    track = lead.state.tracks.get(plan.id)
-    if track is None or not plan.live:
-        return []
     moments = []
     if track.stage in OPEN_STAGES and plan.qualifies is not None and track.quiet != lead.state.seq:
         if track.cooldown_until >= from_ms:

@@ -144,6 +144,7 @@ class _Compiler:
             needs_total=self._needs_total(),
             tiers_span=self._tiers_at_best() + self._tiers_at_worst(),
             halving=tuple((index, lane.ms) for lane, index in self.lanes.items() if lane.shape == "half_life"),
+            fading=tuple(index for lane, index in self.lanes.items() if lane.negative and lane.shape != "none"),
             grades=definition.grades,
             accounts=self._accounts(),
         )

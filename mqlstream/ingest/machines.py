@@ -138,7 +138,7 @@ def judge(watched: Watched, event: Event, rules: Rules) -> list[Verdict]:
         insort(watched.deliveries, (event.time, message))
         del watched.deliveries[:-DELIVERIES_MAX]
     elif action == "click":
-        if any((click.id, click.source) == (event.id, event.source) for click in watched.clicks):
+        if any([click.id == event.id and click.source == event.source for click in watched.clicks]):
             return []
         url = body.get("url") or ""
         trap = any(text in url for text in rules.of(event.source).honeypots)
@@ -153,7 +153,10 @@ def judge(watched: Watched, event: Event, rules: Rules) -> list[Verdict]:
 
 def verdicts_on(watched: Watched, message: str, rules: Rules) -> list[Verdict]:
     """The clicks on a message of which it is now known that a machine made them, each once."""
-    found = list(_verdicts(*_of_message(watched, message), rules))
+    clicks, deliveries = _of_message(watched, message)
+    if len(clicks) == 1 and not deliveries and not clicks[0].trap:
+        return []  # as it mostly is: one weak sign at most
+    found = list(_verdicts(clicks, deliveries, rules))
     for verdict in found:
         verdict.click.machine = True
     return found
@@ -172,11 +175,12 @@ def _of_message(watched: Watched, message: str) -> tuple[list[Click], list[int]]
 
 def look(watched: Watched, event: Event, rules: Rules) -> tuple[Event, list[Event]]:
     """`judge` an event: gives it as it is to be applied, marked if it is a machine's, and the commands that mark earlier ones."""
-    own = (event.id, event.source)
-    verdicts = [verdict for verdict in judge(watched, event, rules) if (verdict.click.id, verdict.click.source) != own]
-    if not event.machine and any(click.machine for click in watched.clicks if (click.id, click.source) == own):
+    verdicts = judge(watched, event, rules)
+    machines = [click for click in watched.clicks if click.machine]
+    if machines and not event.machine and any((click.id, click.source) == (event.id, event.source) for click in machines):
         event = msgspec.structs.replace(event, machine=True)  # also when it comes again
-    return event, [command_of(verdict, event.lead, event.time) for verdict in verdicts]
+    earlier = [verdict for verdict in verdicts if (verdict.click.id, verdict.click.source) != (event.id, event.source)]
+    return event, [command_of(verdict, event.lead, event.time) for verdict in earlier]
 
 
 def command_of(verdict: Verdict, lead: str, time: int) -> Event:
