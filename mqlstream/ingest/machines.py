@@ -138,7 +138,7 @@ def judge(watched: Watched, event: Event, rules: Rules) -> list[Verdict]:
         insort(watched.deliveries, (event.time, message))
         del watched.deliveries[:-DELIVERIES_MAX]
     elif action == "click":
-        if any([click.id == event.id and click.source == event.source for click in watched.clicks]):
+        if any(click.id == event.id and click.source == event.source for click in watched.clicks):
             return []
         url = body.get("url") or ""
         trap = any(text in url for text in rules.of(event.source).honeypots)
