@@ -14,7 +14,7 @@ from mqlstream.core.scoring import EPSILON, attributes_at, clip, node_sums, raw_
 from mqlstream.core.tally import Tally
 
 MINUTE_MS = 60_000
-_FADED = 1e-6  # points below 0 that are no more than this change no score that counts
+_FADED = 1e-12  # far below what scores are compared to: points below 0 that are no more than this change nothing
 _FARTHEST_MS = 30 * DAY_MS  # a look at least that often
 
 

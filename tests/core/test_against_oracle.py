@@ -168,6 +168,21 @@ def test_a_lead_rises_to_the_threshold_when_a_tier_takes_less_with_time() -> Non
     assert len(handed_off(definition, history)) == 1
 
 
+def test_a_penalty_that_fades_is_watched_until_it_changes_nothing() -> None:
+    definition = {
+        "definition": "model",
+        "version": 1,
+        "rules": [{"id": "noise", "on": "web_visit", "points": -5, "decay": {"half_life": "7d"}}],
+        "qualify": {"threshold": {"total": 0}},
+    }
+    day = 1_793_610_000_000
+    history = [
+        {"kind": "web_visit", "lead_id": "ann", "time": time, "id": str(time), "source": "s"} for time in (day, day + 31_536_000_000)
+    ]
+    check_handoffs(definition, history)
+    assert len(handed_off(definition, history)) == 1
+
+
 def test_a_lead_that_was_too_young_is_looked_at_when_it_no_longer_is() -> None:
     definition = {
         "definition": "model",
