@@ -65,22 +65,24 @@ class Life:
 
     def look(self, as_of: int) -> None:
         """Disqualification first, then whether the lead is an MQL now."""
+        if self.stage == "mql" and not self.definition.get("disqualify"):
+            return  # sales' answers are not told here
         view = View(self.definition, self.applied, as_of, self.met)
-        result = score_of(self.definition, self.applied, as_of, self.met)
         if any_holds(view, "disqualify"):
-            self.move("disqualified", as_of, result)
+            self.move("disqualified", as_of)
         elif self.stage == "disqualified":
-            self.move("lead", as_of, result)
+            self.move("lead", as_of)
             self.recent.clear()
         may_qualify = self.stage == "lead" and is_active(self.definition, as_of) and not any_holds(view, "freeze")
-        if may_qualify and qualifies(view, result, self.recent):
-            self.move("mql", as_of, result)
+        if may_qualify and qualifies(view, score_of(self.definition, self.applied, as_of, self.met), self.recent):
+            self.move("mql", as_of)
 
-    def move(self, stage: str, as_of: int, result: Json) -> None:
+    def move(self, stage: str, as_of: int) -> None:
         """Enter a stage; nothing happens when the lead is in it."""
         if stage == self.stage:
             return
         is_mql = stage == "mql"
+        result = score_of(self.definition, self.applied, as_of, self.met)
         self.cycle += is_mql
         self.transitions.append(Transition(self.lead, stage, self.stage, self.cycle, as_of, as_of if is_mql else None, result))
         self.stage = stage
