@@ -48,6 +48,8 @@ def may_rise(plan: Plan, lead: Lead, tally: Tally, at: int) -> bool:
         return True
     if any(gaps.plan.points > 0 for gaps in tally.gaps):
         return True
+    if any(expiry <= at for expiry in tally.next_expiry()):
+        tally = tally.glance(at)
     fading = [index for index in plan.fading if tally.worth_at(index, at) < -_FADED]
     if not fading and not any(tally.tiers.values()):
         return False

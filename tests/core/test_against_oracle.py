@@ -183,6 +183,23 @@ def test_a_penalty_that_fades_is_watched_until_it_changes_nothing() -> None:
     assert len(handed_off(definition, history)) == 1
 
 
+def test_a_penalty_that_has_expired_hides_no_other_that_still_fades() -> None:
+    definition = {
+        "definition": "model",
+        "version": 1,
+        "rules": [{"id": "noise", "on": "web_visit", "points": -30, "decay": {"linear": "7d"}}],
+        "fit": [{"id": "title", "where": {"title": "VP"}, "points": 16}],
+        "qualify": {"threshold": {"total": 10}},
+    }
+    day, first = 86_400_000, 1_793_610_000_000
+    moments = [*range(first, first + 5), first + 2 * day, first + 2 * day + 1, first + 30 * day]
+    history: list[Json] = [{"kind": "web_visit", "lead_id": "ann", "time": time, "id": str(time), "source": "s"} for time in moments]
+    told = {"kind": "profile", "attributes": {"title": "VP"}, "lead_id": "ann", "time": first + 2 * day + 2, "id": "p", "source": "s"}
+    history.insert(-1, told)
+    check_handoffs(definition, history)
+    assert len(handed_off(definition, history)) == 1
+
+
 def test_a_lead_that_was_too_young_is_looked_at_when_it_no_longer_is() -> None:
     definition = {
         "definition": "model",
