@@ -117,7 +117,8 @@ async def test_a_record_that_unpacks_to_more_than_a_worker_has_is_a_dead_letter_
     await worker.ready()
     await installation.until_done()
     now, most = worker.memory_bytes()
-    rows = [json.loads(line) for line in installation.command("dlq", "list", "--format", "jsonl").stdout.splitlines()]
+    listed = installation.command("dlq", "list", "--format", "jsonl").stdout.splitlines()
+    rows = sorted((json.loads(line) for line in listed), key=lambda row: row["offset"])
     assert [(row["reason"], row["offset"]) for row in rows] == [("too_large", 1), ("too_large", 2), ("too_large", 3)]
     assert rows[0]["detail"] == "a compressed batch of more than 67108864 bytes was not read, offsets 1 to 1"
     left = installation.command("dlq", "retry", "--all", "--format", "jsonl")
