@@ -19,6 +19,7 @@ from aiokafka.errors import OffsetOutOfRangeError
 from mqlstream.engine.assignor import Claim, Decision, assignor_for
 from mqlstream.engine.inbox import Inbox, Input
 from mqlstream.engine.interfaces import Assignment, Member, Partition, TooLate
+from mqlstream.engine.light_records import lighten
 from mqlstream.engine.unpacking import guard
 
 log = logging.getLogger(__name__)
@@ -45,6 +46,7 @@ class KafkaSource:
         self._surveyed_s = float("-inf")
         self._polled_ms = 0
         guard()
+        lighten()
         self._consumer = AIOKafkaConsumer(
             **kafka,
             group_id=member.group,
