@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from mqlstream import offline
@@ -32,7 +33,7 @@ def scored(definition: Json, events: Iterable[Json], as_of: int | None) -> list[
 
 def scored_as_they_arrive(definition: Json, events: Iterable[Json]) -> list[Json]:
     """The same, but the events are applied in the order given, as a worker would that is restarted after each of them."""
-    program = offline.compile_texts([_text_of(definition)])
+    program = _compiled(_text_of(definition))
     records: dict[str, bytes] = {}
     latest = 0
     for event in events:
@@ -58,6 +59,11 @@ def handed_off(definition: Json, events: Iterable[Json]) -> list[Handoff]:
 
 def _text_of(definition: Json) -> str:
     return json.dumps(definition, ensure_ascii=False)  # JSON is YAML, and quick to write
+
+
+@lru_cache(maxsize=1)
+def _compiled(text: str) -> Program:
+    return offline.compile_texts([text])
 
 
 def _restored(program: Program, records: dict[str, bytes]) -> LeadTable:
