@@ -244,6 +244,15 @@ def test_a_handoff_of_the_fast_track_falls_with_its_event() -> None:
     assert life.apply(about("retract", form, DAY, 2)).told() == ["became_mql", "mql_withdrawn"]
 
 
+def test_a_lead_is_as_old_whether_its_first_event_is_retracted_before_or_after_it_came() -> None:
+    aged = DEFINITION.replace("fit:\n", "fit:\n  - {id: known, where: {age: {gte: 228h}}, points: 7}\n")
+    first, later = event("web_visit", 0, 0), event("web_visit", 1, 10 * DAY)
+    back = about("retract", first, DAY)
+    rows = [Life(aged).apply(*arriving, later).rows() for arriving in ([first, back], [back, first])]
+    assert rows[0] == rows[1]
+    assert rows[0][0]["score"]["fit"] == 7
+
+
 def test_retracting_what_held_a_lead_back_makes_an_mql() -> None:
     minus = DEFINITION.replace(
         "  - {id: chat, on: activity, points: 20, limit: {count: 1, per: lifetime}}", "  - {id: chat, on: activity, points: -50}"
