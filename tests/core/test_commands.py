@@ -250,7 +250,7 @@ def test_a_lead_is_as_old_whether_its_first_event_is_retracted_before_or_after_i
     back = about("retract", first, DAY)
     rows = [Life(aged).apply(*arriving, later).rows() for arriving in ([first, back], [back, first])]
     assert rows[0] == rows[1]
-    assert rows[0][0]["score"]["fit"] == 7
+    assert rows[0]["ann"]["score"]["fit"] == 7
 
 
 def test_retracting_what_held_a_lead_back_makes_an_mql() -> None:
