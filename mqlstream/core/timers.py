@@ -43,6 +43,7 @@ def _tally(program: Program, lead: Lead, index: int) -> Tally:
 
 def _due(plan: Plan, lead: Lead, track: Track, tally: Tally, from_ms: int) -> list[int]:
     """The moments from ``from_ms`` on at which something may happen under a plan."""
+    midnight = -(-from_ms // DAY_MS) * DAY_MS
     moments = []
     if track.stage in OPEN_STAGES and plan.qualifies is not None and track.quiet != lead.state.seq:
         if track.cooldown_until >= from_ms:
@@ -51,16 +52,16 @@ def _due(plan: Plan, lead: Lead, track: Track, tally: Tally, from_ms: int) -> li
             if plan.active_from is not None and plan.active_from >= from_ms:
                 moments.append(plan.active_from)
             if plan.rises and may_rise(plan, lead, tally, max(from_ms, tally.at)):
-                moments.append(-(-from_ms // DAY_MS) * DAY_MS)
+                moments.append(midnight)
     if track.stage == "mql":
         if track.respond_by != NEVER and not track.breached:
             moments.append(max(track.respond_by, from_ms))
         if plan.rearm is not None and track.peaked:
             moments.append(_look(plan, lead, tally, plan.rearm.below, max(from_ms, lead.state.as_of)))
         elif plan.rearm is not None and plan.rises:
-            moments.append(-(-from_ms // DAY_MS) * DAY_MS)
+            moments.append(midnight)
     if _ages(plan, lead, track) and lead.state.first_seen + plan.ages[-1] + 1 >= from_ms:
-        moments.append(-(-from_ms // DAY_MS) * DAY_MS)
+        moments.append(midnight)
     return moments
 
 

@@ -142,9 +142,9 @@ class _Compiler:
             gated_sets=any(rule.set is not None and rule.gate is not None for rule in rules),
             needs=self._needs(),
             needs_total=self._needs_total(),
-            tiers_span=self._tiers_at_best() + self._tiers_at_worst(),
+            tiers_span=self._tiers_at_most(1) + self._tiers_at_most(-1),
             halving=tuple((index, lane.ms) for lane, index in self.lanes.items() if lane.shape == "half_life"),
-            fading=tuple(index for lane, index in self.lanes.items() if lane.negative and lane.shape != "none"),
+            fading=self._fading(),
             grades=definition.grades,
             accounts=self._accounts(),
         )
@@ -278,8 +278,10 @@ class _Compiler:
         return AccountsPlan(*wanted, rearm, tuple(clips), tuple(place_of), place_of[engagement])
 
     def _rises(self, rules: Sequence[RulePlan]) -> bool:
-        fading = any(lane.negative and lane.shape != "none" for lane in self.lanes)
-        return fading or any(rule.tiers for rule in rules) or bool(self._ages()) or self._idling_pays()
+        return bool(self._fading() or self._ages()) or any(rule.tiers for rule in rules) or self._idling_pays()
+
+    def _fading(self) -> tuple[int, ...]:
+        return tuple(index for lane, index in self.lanes.items() if lane.negative and lane.shape != "none")
 
     def _idling_pays(self) -> bool:
         return any(entry.points > 0 for entry in self.definition.inactivity)
@@ -314,15 +316,11 @@ class _Compiler:
         definition = self.definition
         if self._idling_pays() or (definition.disqualify and self._reads_age()):
             return -math.inf
-        return self._needs_total() - sum(max(0.0, _most(fit)) for fit in definition.fit) - self._tiers_at_best()
+        return self._needs_total() - sum(max(0.0, _most(fit)) for fit in definition.fit) - self._tiers_at_most(1)
 
-    def _tiers_at_best(self) -> float:
-        """The most points that tiers can give."""
-        return sum(max(0.0, *(tier.points * rule.weight for tier in rule.tiers)) for rule in self.definition.rules if rule.tiers)
-
-    def _tiers_at_worst(self) -> float:
-        """The most points that tiers can take away."""
-        return sum(max(0.0, *(-tier.points * rule.weight for tier in rule.tiers)) for rule in self.definition.rules if rule.tiers)
+    def _tiers_at_most(self, sign: int) -> float:
+        """The most points that tiers can give (``sign`` 1) or take away (-1)."""
+        return sum(max(0.0, *(sign * tier.points * rule.weight for tier in rule.tiers)) for rule in self.definition.rules if rule.tiers)
 
 
 def _sla(definition: model.Definition) -> SlaPlan | None:

@@ -108,12 +108,12 @@ def check_hmac(given: str, secrets: Sequence[bytes], message: bytes, algorithm: 
     """Raise `Denied` unless ``given`` is the HMAC of ``message`` under one of the secrets. The time it takes tells nothing."""
     told = given.lower() if encoding == "hex" else given
     expected = [prefix.encode() + _ENCODINGS[encoding](hmac.digest(secret, message, algorithm)) for secret in secrets]
-    check_one_of(told.encode(errors="replace"), expected, "the signature does not match the call")
+    check_one_of([told.encode(errors="replace")], expected, "the signature does not match the call")
 
 
-def check_one_of(given: bytes, expected: Sequence[bytes], denial: str) -> None:
-    """Raise `Denied` unless ``given`` is one of those expected; all are looked at, so that the time it takes tells nothing."""
-    if sum(hmac.compare_digest(given, each) for each in expected) == 0:
+def check_one_of(given: Sequence[bytes], expected: Sequence[bytes], denial: str) -> None:
+    """Raise `Denied` unless one of those given is one of those expected; all are looked at, so that the time it takes tells nothing."""
+    if sum(hmac.compare_digest(one, each) for one in given for each in expected) == 0:
         raise Denied(403, denial)
 
 

@@ -24,7 +24,7 @@ def _long_enough(secrets: Sequence[bytes]) -> None:
 
 
 def _check_one(given: bytes, secrets: Sequence[bytes]) -> None:
-    check_one_of(given, secrets, "the secret does not match")
+    check_one_of([given], secrets, "the secret does not match")
 
 
 def _credentials(call: Call, scheme: str) -> str:
