@@ -158,6 +158,21 @@ def test_a_timer_fires_when_the_clock_gets_there_also_after_a_restart() -> None:
     assert len(fallen) == 1
 
 
+def test_a_clock_that_jumps_ahead_and_back_lets_a_timer_do_its_work_once() -> None:
+    processor = stage(COOLING).processor(0)
+    made = records(*EVENTS[:1], *EVENTS[3:5], event(7, after_ms=4 * HOUR))
+    assert len(handoffs(processor.process(made, START + 5 * HOUR))) == 1
+    jumps = [100 * 24 * HOUR, 5 * HOUR, 0, 101 * 24 * HOUR, 6 * HOUR, 100 * 24 * HOUR]
+    fallen: list[list[str]] = []
+    for after_ms in jumps:
+        told: list[str] = []
+        while (due := processor.due_ms()) is not None and due <= START + after_ms:
+            told += handoffs(processor.process([], START + after_ms))
+        told += handoffs(processor.process([], START + after_ms))
+        fallen.append(told)
+    assert [len(told) for told in fallen] == [1, 0, 0, 0, 0, 0]
+
+
 @pytest.mark.parametrize("idle", [True, False])
 def test_leads_that_are_due_together_are_looked_at_a_part_at_a_time_and_an_event_finds_its_own_lead_looked_at(idle: bool) -> None:
     leads = [f"lead-{number:04}" for number in range(1_200)]
