@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from prometheus_client import Gauge
 
 from mqlstream import metrics
+from mqlstream.app import collector
 from mqlstream.engine.status import TaskState
 
 
@@ -38,6 +39,7 @@ class EngineMonitor:
 
     def failure(self, stage: str, task: int) -> None:
         metrics.TASK_FAILURES.labels(stage).inc()
+        collector.littered()
 
     def lag(self, stage: str, topic: str, partition: int, records: int | None) -> None:
         if records is None:

@@ -8,7 +8,6 @@ Roles are hosted by `mqlstream.app.shell`; the work of a stage is the engine's a
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from aiohttp.web import RouteDef
 
 from mqlstream import metrics
+from mqlstream.app import collector
 from mqlstream.app.insights.role import InsightsRole
 from mqlstream.app.monitor import EngineMonitor
 from mqlstream.app.webhooks import WebhookRole, webhook_role
@@ -164,17 +164,9 @@ def run(settings: Settings, roles: Sequence[Role]) -> int:
     """Host prepared roles until a signal; returns the process's exit code."""
     from mqlstream.app.shell import host  # Faust takes a moment to load: a mistake should be told before
 
-    calm_the_collector()
+    collector.calm()
     log.info("worker of %s: %s", settings.app_id, ", ".join(role.name for role in roles))
     return host(settings.app_id, roles)
-
-
-def calm_the_collector() -> None:
-    """Let the garbage collector look less often: open leads are many objects without cycles, and going over them takes a fifth
-    of the time of scoring."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
 
 
 def check_roles(roles: Sequence[str]) -> None:

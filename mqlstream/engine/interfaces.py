@@ -133,7 +133,7 @@ class TooLate(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """One transaction: the changelog records (position last), the outputs, and the group's offsets."""
+    """One transaction: the changelog records (position last), the outputs, and the group's offsets; none: they stay as they are."""
 
     changelog: Partition
     records: Sequence[tuple[bytes, bytes | None]]

@@ -93,8 +93,9 @@ class KafkaWriter:
                 future = await producer.send_batch(batch.builder, batch.where[0], partition=batch.where[1])
                 future.add_done_callback(seen)
                 sent.append((batch, future))
-            offsets = {TopicPartition(*where): offset for where, offset in commit.offsets.items()}
-            await producer.send_offsets_to_transaction(offsets, self._group)
+            if commit.offsets:
+                offsets = {TopicPartition(*where): offset for where, offset in commit.offsets.items()}
+                await producer.send_offsets_to_transaction(offsets, self._group)
             await asyncio.wait([future for _, future in sent])
             # The client would commit even when a batch failed: every single one has to be looked at.
             self._raise_first(sent)

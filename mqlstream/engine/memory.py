@@ -229,7 +229,8 @@ class MemoryWriter:
             cluster._write((output.topic, partition), output, transaction)
         await self._broker.step("offsets")
         self._own()
-        transaction.offsets[self._group] = dict(commit.offsets)
+        if commit.offsets:
+            transaction.offsets[self._group] = dict(commit.offsets)
         await self._broker.step("commit")
         self._own().transaction = None
         cluster.end(transaction, "committed")

@@ -110,7 +110,7 @@ class Options:
     batch_records: int = 20_000  # with more at once a lead that has many events is opened and packed once for them
     batch_bytes: int = 4 * 2**20  # a task's buffers hold about twice as much at most, whatever the size of records
     compute_ms: int = 1_000  # a batch that took longer to compute is followed by smaller ones; far below the session timeout
-    position_interval_ms: int = 5_000  # a position that moved over gaps only is committed this often
+    offsets_interval_ms: int = 1_000  # the group's offsets, which only tools look at, follow the position this often
     answer_timeout_ms: int = 30_000  # a broker that takes longer, over a transaction or anything else, counts as gone
     drain_timeout_ms: int = 10_000  # for the running batch, when a task goes away or the worker stops
     backoff_ms: int = 200  # first pause after a failure; doubles, jittered, up to backoff_max_ms

@@ -11,29 +11,24 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import random
-import traceback
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
+from mqlstream.engine.failures import Failures, failed
 from mqlstream.engine.inbox import Inbox
 from mqlstream.engine.interfaces import (
     Broker,
     Commit,
     Effects,
-    Fenced,
     Partition,
     Processor,
     Record,
-    Refused,
     Source,
     Stage,
     TooLate,
-    TryAgain,
-    Unable,
     Writer,
 )
 from mqlstream.engine.pace import Pace, until_tick_s
@@ -44,12 +39,7 @@ from mqlstream.engine.surroundings import Surroundings, show
 log = logging.getLogger(__name__)
 
 _POSITION_PREFIX = b"\x00position/"  # keys of the engine's own in a changelog; other keys belong to the processor
-_STUCK_LOG_S = 60.0
 _HELD_POLL_S = 1.0
-
-
-class ProcessorFailed(Exception):
-    """An exception came out of a processor. The text names type and place, never the data it was about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +89,9 @@ class Task:
         self._remaining = 0
         self._committed: dict[Partition, int] = {}
         self._next_commit_s = 0.0
-        self._last_commit_s = 0.0
-        self._failures = Failures(work, options)
+        self._told: dict[Partition, int] = {}  # the group's offsets
+        self._told_s = float("-inf")
+        self._failures = Failures(work.name, options)
         self._pace = Pace(options.batch_records, options.compute_ms / 1000)
         self._enter(TaskState.ASSIGNED)
 
@@ -218,7 +209,7 @@ class Task:
                         elif key == own:  # a changelog partition may serve several tasks
                             position = value
                 except Exception as error:
-                    raise _failed(error, f"restoring {self.work.changelog[0]}[{self.work.changelog[1]}]") from error
+                    raise failed(error, f"restoring {self.work.changelog[0]}[{self.work.changelog[1]}]") from error
                 self._remaining = chunk.remaining
                 self._monitor.restoring(stage, task, chunk.remaining)
         self._monitor.restoring(stage, task, 0)
@@ -246,6 +237,7 @@ class Task:
                 position = first
             positions[where] = position
         self._committed = dict(positions)
+        self._told = {} if stored else self._committed  # whoever wrote them may have been killed before it told them
         options = self._options
         skew_ms = int(getattr(self.work.stage, "max_skew_ms", 0))
         return Inbox(
@@ -263,25 +255,33 @@ class Task:
             batch = inbox.take(self._pace.records, int(began_s * 1000))
             wall_ms = self._broker.wall_ms() if inbox.caught_up() else None
             positions, asked = inbox.positions(), self._questions.take()
+            telling = positions != self._told and began_s >= self._told_s + self._options.offsets_interval_ms / 1000
             # Without a record, too: the position moved over a gap, or it is committed to see that the task is still ours.
-            if not (batch or asked or positions != self._committed or (wall_ms is not None and _due(processor, wall_ms))):
+            if not (batch or asked or telling or (wall_ms is not None and _due(processor, wall_ms))):
                 continue  # records that are held back
             effects = self._process(processor, batch, wall_ms)
             processed_s = now()
             self._pace.note(len(batch), processed_s - began_s)
-            if asked or effects.changelog or effects.outputs or positions != self._committed:
+            if asked or telling or effects.changelog or effects.outputs or positions != self._committed:
                 self._next_commit_s = processed_s + until_tick_s(self._broker.wall_ms(), self._options.commit_interval_ms, self.work.stage)
-                async with self._patience():
-                    await writer.commit(self._transaction(effects, positions))
-                self._last_commit_s = now()
+                await self._commit(writer, effects, positions, telling)
             processor.committed(effects)
             self._questions.answer(processor)
-            self._committed = positions
             self._failures.forget()
             if self._state is not TaskState.RUNNING:
                 self._show(TaskState.RUNNING)
             counts = Counter(record.topic for record in batch) if len(inbox.inputs) > 1 else {self.work.inputs[0][0]: len(batch)}
             self._monitor.batch(self.work.stage.name, self.work.task, counts, processed_s - began_s, now() - began_s)
+        if self._told != self._committed:
+            await self._commit(writer, Effects(), self._committed, telling=True)
+
+    async def _commit(self, writer: Writer, effects: Effects, positions: dict[Partition, int], telling: bool) -> None:
+        """One transaction. ``telling``: with the group's offsets, which cost as many requests as all the rest."""
+        async with self._patience():
+            await writer.commit(self._transaction(effects, positions, telling))
+        self._committed = positions
+        if telling:
+            self._told, self._told_s = positions, asyncio.get_running_loop().time()
 
     async def _until_due(self, processor: Processor, inbox: Inbox) -> bool:
         """Wait until there is something to do and the time has come for it; False: stop.
@@ -308,10 +308,10 @@ class Task:
         return False
 
     def _idle_s(self, processor: Processor, inbox: Inbox, now_s: float) -> float | None:
-        """Seconds until something must be done if no record comes: a timer, or a position that moved over a gap."""
+        """Seconds until something must be done if no record comes: a timer, or the group's offsets that are behind."""
         waits = []
-        if inbox.positions() != self._committed:
-            waits.append(self._last_commit_s + self._options.position_interval_ms / 1000 - now_s)
+        if inbox.positions() != self._told:
+            waits.append(self._told_s + self._options.offsets_interval_ms / 1000 - now_s)
         due_ms = processor.due_ms() if inbox.caught_up() else None
         if due_ms is not None:
             waits.append(max((due_ms - self._broker.wall_ms()) / 1000, self._next_commit_s - now_s))
@@ -322,68 +322,13 @@ class Task:
             return processor.process(batch, wall_ms)
         except Exception as error:
             what = f"{len(batch)} records, the first {batch[0].topic}[{batch[0].partition}] offset {batch[0].offset}" if batch else "timers"
-            raise _failed(error, f"processing {what}") from error
+            raise failed(error, f"processing {what}") from error
 
-    def _transaction(self, effects: Effects, positions: dict[Partition, int]) -> Commit:
+    def _transaction(self, effects: Effects, positions: dict[Partition, int], telling: bool) -> Commit:
         position = json.dumps({topic: offset for (topic, _), offset in positions.items()}, separators=(",", ":")).encode()
-        return Commit(self.work.changelog, [*effects.changelog, (self.work.position_key, position)], effects.outputs, positions)
-
-
-class Failures:
-    """Counts a task's failures in a row, decides how long it pauses, and logs: each once, a stuck task once a minute."""
-
-    def __init__(self, work: Work, options: Options) -> None:
-        self.stuck_at_work = False  # until a batch goes through; fencing and restoring again are no progress
-        self._work = work
-        self._options = options
-        self._last: tuple[object, ...] = ()
-        self._same = 0
-        self._row = 0
-        self._logged_s = -_STUCK_LOG_S
-
-    def forget(self) -> None:
-        """A batch went through."""
-        self._last, self._same, self._row, self.stuck_at_work = (), 0, 0, False
-
-    def note(self, error: Exception, positions: dict[Partition, int], phase: TaskState) -> tuple[TaskState, str, float]:
-        """The state the task is in now, the reason in one line, and the pause in seconds."""
-        options, at_work = self._options, phase is TaskState.RUNNING
-        kind = (type(error), phase, *sorted(positions.items()))
-        self._same = self._same + 1 if kind == self._last else 1
-        self._last = kind
-        self._row += 1
-        local = isinstance(error, Refused | TooLate | TryAgain | Unable | ProcessorFailed)
-        reason = self._reason(error, phase)
-        pause_s = min(options.backoff_max_ms, options.backoff_ms * 2 ** min(self._row - 1, 16)) / 1000 * random.uniform(0.5, 1.0)
-        if at_work and not local:
-            # A commit failed for a reason that lies outside: perhaps this worker was away, and its eviction from the group
-            # is on its way to it. It must not fence its successor: pause for longer than a heartbeat takes.
-            pause_s = max(pause_s, options.fenced_backoff_ms / 1000 * random.uniform(1.0, 1.5))
-        if isinstance(error, Fenced) or not (isinstance(error, Refused | TooLate | Unable) or self._same >= options.stuck_after):
-            log.warning("%s: %s; starting afresh in %.1f s", self._work.name, reason, pause_s)
-            return TaskState.WAITING, reason, pause_s
-        self.stuck_at_work = at_work
-        now_s = asyncio.get_running_loop().time()
-        if now_s - self._logged_s >= _STUCK_LOG_S:
-            self._logged_s = now_s
-            log.error("%s is stuck at the same place: %s; trying again until it goes", self._work.name, reason)
-        return TaskState.STUCK, reason, pause_s
-
-    def _reason(self, error: Exception, phase: TaskState) -> str:
-        doing = "committing" if phase is TaskState.RUNNING else str(phase)
-        if isinstance(error, Fenced):
-            return f"another worker took the task over ({error})"
-        if isinstance(error, TimeoutError):
-            return f"no answer from the broker within {self._options.answer_timeout_ms} ms while {doing}"
-        if isinstance(error, Refused | TooLate | TryAgain | Unable | ProcessorFailed):
-            return str(error)
-        return f"{type(error).__name__}: {error} while {doing}"
-
-
-def _failed(error: Exception, doing: str) -> Exception:
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    place = f"{type(error).__name__} at {frame.filename}:{frame.lineno} in {frame.name}, {doing}"
-    return error if isinstance(error, Unable) else ProcessorFailed(place)
+        return Commit(
+            self.work.changelog, [*effects.changelog, (self.work.position_key, position)], effects.outputs, positions if telling else {}
+        )
 
 
 def _due(processor: Processor, wall_ms: int) -> bool:

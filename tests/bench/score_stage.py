@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mqlstream import metrics
+from mqlstream.app import collector
 from mqlstream.app.monitor import EngineMonitor
-from mqlstream.app.worker import calm_the_collector
 from mqlstream.definition import load
 from mqlstream.definition.compile import compile_program
 from mqlstream.engine.kafka import KafkaBroker
@@ -62,7 +62,7 @@ async def measure(bootstrap: str, prefix: str, events: int) -> dict[str, float]:
     runner = StageRunner(stage, broker=KafkaBroker({"bootstrap_servers": bootstrap}), app_id=prefix.rstrip("."), monitor=watch)
     running = asyncio.create_task(runner.run())
     waiting = asyncio.create_task(watch.done.wait())
-    calm_the_collector()  # as a worker does
+    collector.calm()  # as a worker does
     await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
     if running.done():
         running.result()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from itertools import pairwise
 
 import pytest
 
@@ -417,6 +418,56 @@ def test_a_quiet_task_commits_at_once_and_a_busy_one_once_an_interval():
             _fill(cluster, 1)
         assert 10 <= len(commits) <= 12, "a second of a hundred records, in transactions of a tenth of a second"
         await worker.stop()
+
+    simulate(main())
+
+
+def test_the_groups_offsets_follow_once_a_second_and_to_the_end_when_it_grows_quiet_or_the_task_ends():
+    async def main() -> None:
+        cluster = _cluster()
+        told: list[float] = []
+
+        async def note(name: str, broker: MemoryBroker) -> None:
+            if name == "begin":
+                before.update(cluster.offsets["app-count"])
+            elif name == "answer" and before != cluster.offsets["app-count"]:
+                told.append(asyncio.get_running_loop().time())
+
+        before: dict[tuple[str, int], int] = {}
+        cluster.fault = note
+        worker = Worker(cluster, Counting(), Options(commit_interval_ms=100))
+        await worker.settled()
+        for _ in range(350):
+            await asyncio.sleep(0.01)
+            _fill(cluster, 1)
+        assert [round(later - earlier) for earlier, later in pairwise(told)] == [1, 1, 1]
+        await asyncio.sleep(2)
+        assert cluster.offsets["app-count"] == {("in", 0): 350}, "nothing came after these"
+        _fill(cluster, 1)
+        await asyncio.sleep(0.3)
+        _fill(cluster, 1)
+        await asyncio.sleep(0.3)
+        assert position(cluster, Counting(), 0)["in"] == 352 and cluster.offsets["app-count"] == {("in", 0): 351}
+        await worker.stop()
+        assert cluster.offsets["app-count"] == {("in", 0): 352}
+
+    simulate(main())
+
+
+def test_a_killed_tasks_successor_tells_the_group_where_it_is_though_nothing_comes():
+    async def main() -> None:
+        cluster = _cluster()
+        first = Worker(cluster, Counting())
+        await first.settled()
+        for number in range(2):
+            _fill(cluster, 1, start=number)
+            await asyncio.sleep(0.2)
+        first.kill()
+        assert cluster.offsets["app-count"] == {("in", 0): 1}
+        second = Worker(cluster, Counting())
+        await asyncio.sleep(60)
+        assert cluster.offsets["app-count"] == {("in", 0): 2}
+        await second.stop()
 
     simulate(main())
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 from aiohttp import web
 
+from mqlstream.app import collector
 from mqlstream.app.insights.gauges import Gauges
 from mqlstream.app.insights.report import Window, merged, part_of, report
 from mqlstream.config import Settings, kafka_kwargs
@@ -65,6 +66,7 @@ class InsightsRole:
                     return
                 failures = 1 if asyncio.get_running_loop().time() - begun > _STEADY_S else failures + 1
                 log.warning("insights begin again: %s: %s", type(failure).__name__, failure)
+                collector.littered()
                 await self._stopped_within(_PAUSE_S[min(failures, len(_PAUSE_S)) - 1])
         finally:
             telling.cancel()
