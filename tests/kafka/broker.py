@@ -119,3 +119,29 @@ def _java(main: str) -> list[str]:
     # It lives for minutes: with the second compiler it would spend them compiling, on a core that is measured or waited for.
     lean = ["-Xmx768m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
     return ["java", *lean, "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{_LIB}/*", main]
+
+
+def _fetch() -> None:
+    """The jars, once; several test runs may do this at the same time."""
+    if _LIB.is_dir():
+        return
+    part = _LIB.with_name(f"lib-{os.getpid()}")
+    command = ["mvn", "-q", "-B", "-f", str(_HERE / "pom.xml"), "dependency:copy-dependencies", f"-DoutputDirectory={part}"]
+    subprocess.run(command, check=True)
+    try:
+        part.rename(_LIB)
+    except OSError:
+        shutil.rmtree(part)
+        if not _LIB.is_dir():
+            raise
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
