@@ -1,7 +1,8 @@
 """Gravity Forms: an entry, as its webhooks add-on and its REST API write one. The fields' ids are the keys (``"1"``, ``"1.3"``).
 
 Names from https://docs.gravityforms.com/entry-object/ (`id form_id date_created source_url user_agent status`) and
-https://docs.gravityforms.com/triggering-webhooks-form-submissions/: the webhook's body is an entry, as JSON or as an HTML form.
+https://docs.gravityforms.com/triggering-webhooks-form-submissions/: the webhook's body is an entry, as JSON or as an HTML form,
+with the keys that https://docs.gravityforms.com/gform_webhooks_request_data/ shows.
 ``date_created`` is in UTC and doesn't say so.
 """
 
@@ -65,7 +66,11 @@ def _address(value: Any) -> bool:
 GRAVITY_FORMS = Adapter(
     name="gravity_forms",
     title="Gravity Forms",
-    pages=("https://docs.gravityforms.com/entry-object/", "https://docs.gravityforms.com/triggering-webhooks-form-submissions/"),
+    pages=(
+        "https://docs.gravityforms.com/entry-object/",
+        "https://docs.gravityforms.com/triggering-webhooks-form-submissions/",
+        "https://docs.gravityforms.com/gform_webhooks_request_data/",
+    ),
     takes="one entry as JSON or as an HTML form, a list of entries, or a page of the REST API (`entries`)",
     kinds=("form_fill",),
     identity="the field that the option `email` names, else the first field that looks like an address",
@@ -73,8 +78,8 @@ GRAVITY_FORMS = Adapter(
     time="`date_created`: UTC that doesn't say so, whole seconds",
     machine="none; entries that Gravity Forms marks as `spam` are ignored",
     ignored="entries with the status `spam` or `trash`; what an entry says of payments and its reading",
-    checked="the entry's own names and that its times are UTC against the first page, and that the request's format can be chosen against "
-    "the add-on's pages; how fields are spelled in a form (PHP's `http_build_query`) is from memory",
+    checked="the entry's own names and that its times are UTC against the first page, that the request's format can be chosen against the "
+    "second, the keys of its body against the third, how an HTML form spells them against the source of WordPress's HTTP client",
     notes="The webhook must send all fields: with selected ones the entry's own names are missing.",
     options=(
         Option("email", "text", "Id of the field that holds the email address.", "3"),

@@ -128,8 +128,8 @@ HUBSPOT = Adapter(
     machine="none",
     ignored="creations, deletions, merges, associations, and all that is not about contacts",
     checked="the types of subscriptions against HubSpot's OpenAPI files, changes against the first page and an example elsewhere, what is "
-    "sent to a form against the third page, pages of submissions and `conversionId` against an open integration; that several values "
-    "of a field come one by one is from memory",
+    "sent to a form against the third page, pages of submissions and `conversionId` against an open integration, that several values "
+    "of a field come one by one against what a user of HubSpot's own client saw",
     notes="`fields` has a contact's fields by their names, those of a company or deal with the object's type before it (`0-2/name`), "
     "several values of one as a list. A page of submissions does not say which form it is of: put `formId` beside `results`, or set the "
     "option `form`.",

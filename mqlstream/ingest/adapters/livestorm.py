@@ -118,8 +118,7 @@ LIVESTORM = Adapter(
     ignored="webhooks about events, sessions and jobs; members of the team (no `registrant_detail`, or `role` `team_member`) and "
     "guest speakers",
     checked="the webhooks' names against the first page; a person's fields, made-up addresses and times in seconds against Livestorm's "
-    "own examples on GitHub; `data.meta.webhook.event` and `role` against one open integration; that a field can have several values "
-    "is from memory",
+    "own examples on GitHub; `data.meta.webhook.event` and `role` against one open integration",
     notes="An object says where a person stands: it gives a registration with a profile, and `attended` (with `attendance_duration`, "
     "the vendor's sum over rejoins) and `watched_on_demand` as soon as it shows them. What is shown again has the same id; the "
     "first counts. `no_show` only where the webhook is named.",

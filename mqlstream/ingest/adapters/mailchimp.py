@@ -63,8 +63,8 @@ MAILCHIMP = Adapter(
     ignored="`upemail campaign`; `unsubscribe` with the action `delete`, by which the owner of a list takes somebody off; `ip_opt`, "
     "`ip_signup`, `web_id`",
     checked="`subscribe` and `unsubscribe` against the guide and against calls recorded by others (`data[web_id]`, `data[action]` `unsub` "
-    "or `delete`), `profile` and `campaign` against such calls; the fields of `cleaned` and `upemail` and the reason `abuse` are from "
-    "memory",
+    "or `delete`), `profile` and `campaign` against such calls, `cleaned`, its reasons and `upemail` against the examples of "
+    "Mailchimp's that an open integration quotes",
     notes="`subscribe` gives an activity `subscription` and a profile of the merge fields, in small letters; `cleaned` is a bounce, "
     "and it or an `unsubscribe` a complaint when the reason is `abuse`. Opens and clicks of Mailchimp campaigns have no webhook.",
     open=_open,

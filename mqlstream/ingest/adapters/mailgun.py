@@ -87,8 +87,8 @@ MAILGUN = Adapter(
     ignored="`accepted rejected stored` and lists; `failed` with severity `temporary`, or because of an earlier unsubscribe or "
     "complaint; `signature` (who lets a webhook in checks it)",
     checked="the types, the examples of `accepted` and `delivered` and the values of `client-info.bot` against the vendor's pages, other "
-    "fields against the payloads that django-anymail is tested with; of `reason` only `suppress-bounce` was seen there, the other two "
-    "are from memory",
+    "fields against the payloads that django-anymail is tested with; the three reasons `suppress-*` against "
+    "the vendor's statistics and open integrations",
     open=_open,
     read=_read,
 )

@@ -84,8 +84,8 @@ MANDRILL = Adapter(
     time="`ts`: epoch seconds",
     machine="`user_agent_parsed.type` `robot`; `user_agent` is kept",
     ignored="`send deferral soft_bounce reject inbound`, and changes of the account's lists",
-    checked="all names against the second page and against the payloads that django-anymail and Telegraf are tested with; the event "
-    "`delivered`, which is younger than both, is from memory",
+    checked="the events against the first page, all other names against the second and against the payloads that django-anymail and "
+    "Telegraf are tested with",
     open=_open,
     read=_read,
 )

@@ -1,8 +1,9 @@
 """PostHog: captured events, as its API takes them, its webhooks send them and its exports write them.
 
 Field names from https://posthog.com/docs/api/capture (`event distinct_id properties timestamp uuid`, `batch`),
-https://posthog.com/docs/data/events (`$pageview $identify $set $current_url $device_id $user_id`) and
-https://posthog.com/docs/cdp/destinations/webhook (``{"event": {...}, "person": {...}}``).
+https://posthog.com/docs/data/events (`$pageview $identify $set $current_url $device_id $user_id`),
+https://posthog.com/docs/cdp/destinations/webhook (``{"event": {...}, "person": {...}}``) and
+https://posthog.com/docs/data-pipelines/batch-exports/s3 (`properties` as the text of an object).
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def _read(item: Any, shared: Any, options: Mapping[str, Any]) -> Found:
     if kind is None:
         return Skip(f"{shown(name)}: {PASSED_OVER}")
     properties = event.get("properties")
-    if type(properties) is str:  # exports to Kafka write them as a text of JSON
+    if type(properties) is str:  # batch exports write them as the text of an object
         properties = json_object(properties.encode(errors="replace"), "properties")
     properties = {} if properties is None else an_object(properties, "properties")
     get = properties.get
@@ -91,6 +92,7 @@ POSTHOG = Adapter(
         "https://posthog.com/docs/api/capture",
         "https://posthog.com/docs/data/events",
         "https://posthog.com/docs/cdp/destinations/webhook",
+        "https://posthog.com/docs/data-pipelines/batch-exports/s3",
     ),
     takes='one event, a list of them, `{"batch": [...]}`, or a webhook\'s `{"event": {...}, "person": {...}}`',
     kinds=("web_visit", "activity", "form_fill", "profile"),
@@ -101,8 +103,8 @@ POSTHOG = Adapter(
     time="`timestamp`: RFC 3339; without an offset it is UTC",
     machine="`$bot_pageview`, `$browser_type` `bot`; `$raw_user_agent` is kept as `user_agent`",
     checked="`$bot_pageview`, `$browser_type`, `$anon_distinct_id`, `$create_alias` and `alias` against the source of posthog-js; single "
-    "events, batches and times against the first page; the webhook's default body against an AsyncAPI file made from the third; "
-    "properties as text are from memory",
+    "events, batches and times against the first page; the webhook's default body against an AsyncAPI file made from the third, "
+    "properties as the text of an object against the fourth",
     ignored="every name with a dollar but `$pageview $bot_pageview $screen $identify $set $create_alias`; properties with a dollar "
     "of other events",
     options=(Option("forms", "map", "Names of events that are form fills, and of which form.", "{signed up: signup}"),),

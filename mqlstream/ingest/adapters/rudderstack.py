@@ -18,7 +18,8 @@ RUDDERSTACK = replace(
         "https://www.rudderstack.com/docs/event-spec/standard-events/common-fields/",
         "https://www.rudderstack.com/docs/event-spec/standard-events/identify/",
         "https://www.rudderstack.com/docs/destinations/warehouse-destinations/warehouse-schema/",
+        "https://www.rudderstack.com/docs/event-spec/standard-events/merge/",
     ),
     checked="common fields and their times, and that an identify has its traits in `context.traits`, against the first two pages, the "
-    "snake_case spelling against the third; `merge` is from memory",
+    "snake_case spelling against the third, `merge` against the fourth",
 )

@@ -139,8 +139,8 @@ SES = Adapter(
     "earlier one (`complaintSubType` `OnAccountSuppressionList`), greetings of SES and goodbyes of SNS, subscriptions without "
     "`unsubscribeAll`; opens and clicks of messages to several recipients (`no_lead`)",
     checked="both forms, the wrapper and the greeting of event publishing against django-anymail's adapter, the types against the "
-    "vendor's pages, `complaintSubType` against the API's reference; the fields of `subscription` and the greeting "
-    "`AmazonSnsSubscriptionSucceeded` are from memory",
+    "vendor's pages, `complaintSubType` against the API's reference, the fields of `subscription` against open typings of the vendor's "
+    "page, the greeting `AmazonSnsSubscriptionSucceeded` against one recorded by others",
     notes="A `SubscriptionConfirmation` of SNS becomes a dead letter, for the address in it must be visited once.",
     open=_open,
     read=_read,

@@ -73,7 +73,7 @@ TYPEFORM = Adapter(
     machine="none",
     ignored="`form_response_partial`; `calculated`, `variables`, `outcome`",
     checked="`event_type`, `token`, `form_id`, `submitted_at`, `hidden` and the definition against the page, answers and their types "
-    "against open typings and a recorded call; `form_response_partial` is from memory",
+    "against open typings and a recorded call, `form_response_partial` against the API's `event_types`",
     notes="`form` is the form's id; `fields` maps each field's `ref` (its `id`, where it has none) to the answer: the label of a "
     'choice, a list of labels of several with what was written under "other".',
     open=open_object,
