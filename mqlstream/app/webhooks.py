@@ -48,6 +48,10 @@ class WebhookRole:
         """Where it listens; with a port of 0 the one it got, once it runs."""
         return self._listener.url
 
+    async def try_out(self) -> None:
+        """Raise `UsageError` when the address cannot be had."""
+        await self._listener.try_out()
+
     async def run(self) -> None:
         await self._listener.start()
         self.listening.set()

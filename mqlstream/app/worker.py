@@ -96,6 +96,10 @@ class WebRole:
         self._doors = doors
         self._stopping = asyncio.Event()
 
+    async def try_out(self) -> None:
+        """Raise `UsageError` when the address cannot be had."""
+        await self._server.try_out()
+
     async def run(self) -> None:
         await self._server.start()
         log.info("web: listening on %s", self._server.url)
@@ -113,8 +117,8 @@ class WebRole:
 def prepare(settings: Settings, roles: Sequence[str]) -> list[StageRole | InsightsRole | WebRole | WebhookRole]:
     """The roles of a worker, ready to be hosted, once all that they need is found to be there.
 
-    Raises `UsageError` for unknown roles, wrong or missing definitions, missing topics and wrong partition counts, and
-    `UnreachableError` when no broker answers.
+    Raises `UsageError` for unknown roles, wrong or missing definitions, missing topics, wrong partition counts and addresses that are
+    taken, and `UnreachableError` when no broker answers.
     """
     check_roles(roles)
     stages = _stages(settings, roles)
@@ -142,7 +146,11 @@ def prepare(settings: Settings, roles: Sequence[str]) -> list[StageRole | Insigh
         if "web" in roles
         else []
     )
-    return [*web, *working, *insights, *webhook_role(settings, kafka, roles)]
+    webhooks = webhook_role(settings, kafka, roles)
+    listening: list[WebRole | WebhookRole] = [*web, *webhooks]
+    for role in listening:
+        asyncio.run(role.try_out())
+    return [*web, *working, *insights, *webhooks]
 
 
 def _doors(settings: Settings, kafka: Mapping[str, Any], leads: StageRunner | None) -> Sequence[Door]:

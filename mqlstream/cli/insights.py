@@ -45,7 +45,7 @@ def command(config_file: Path | None, url: str | None, definition: str | None, s
     for each in definitions:
         _show(each)
     if not definitions:
-        click.echo("No handoffs yet.", err=True)
+        click.echo("No handoffs yet." if definition is None else f"No handoffs of a definition {definition!r} yet.", err=True)
 
 
 def _show(definition: Mapping[str, Any]) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from aiohttp import web
@@ -28,17 +31,32 @@ class Listener:
         """Where it listens, as a URL; with a port of 0 the one it got, once started."""
         return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
+    async def try_out(self) -> None:
+        """Raise `UsageError` when the address cannot be had now: before the worker takes over any work, that is."""
+        with self._telling():
+            server = await asyncio.get_running_loop().create_server(asyncio.Protocol, self.host, self.port)
+        server.close()
+        await server.wait_closed()
+
     async def start(self) -> None:
         """Listen. Raises `UsageError` when the address cannot be had."""
         await self._runner.setup()
         self._site = web.TCPSite(self._runner, self.host, self.port)
         try:
-            await self._site.start()
-        except OSError as error:
+            with self._telling():
+                await self._site.start()
+        except UsageError:
             await self._runner.cleanup()
+            raise
+        self.port = int(self._runner.addresses[0][1])
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
             reason = error.strerror or str(error)
             raise UsageError(f"{self._setting}: cannot listen on {self.host}:{self.port}: {reason}") from error
-        self.port = int(self._runner.addresses[0][1])
 
     async def refuse(self) -> None:
         """Take no more connections; those there are go on. To be followed by `stop`, which reads nothing more from any."""

@@ -122,6 +122,7 @@ def test_a_taken_port_ends_the_worker_with_2_and_one_line(broker: EmbeddedBroker
             _, log = second.process.communicate(timeout=PATIENCE_S)
             assert second.process.returncode == 2
             assert log.splitlines()[-1].startswith(f"Error: MQLSTREAM_HTTP_BIND: cannot listen on {taken}: ")
+            assert "worker of" not in log, "it has taken over nothing that another worker does"
             assert "Traceback" not in log
 
 

@@ -90,7 +90,7 @@ def test_days_and_definitions_are_chosen(worker: str) -> None:
 
 def test_a_definition_without_handoffs_is_told_on_stderr(worker: str) -> None:
     shown = run_here("insights", "--url", worker, "--definition", "third")
-    assert (shown.returncode, shown.stdout, shown.stderr) == (0, "", "No handoffs yet.\n")
+    assert (shown.returncode, shown.stdout, shown.stderr) == (0, "", "No handoffs of a definition 'third' yet.\n")
 
 
 def test_a_wrong_day_is_refused_by_the_worker(worker: str) -> None:

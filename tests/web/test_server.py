@@ -73,9 +73,23 @@ async def test_a_taken_port_is_a_usage_error() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(UsageError) as caught:
-            await WebServer(f"127.0.0.1:{port}", list, CollectorRegistry()).start()
-    assert str(caught.value).startswith(f"MQLSTREAM_HTTP_BIND: cannot listen on 127.0.0.1:{port}: ")
+        server = WebServer(f"127.0.0.1:{port}", list, CollectorRegistry())
+        for attempt in (server.try_out, server.start):
+            with pytest.raises(UsageError) as caught:
+                await attempt()
+            assert str(caught.value).startswith(f"MQLSTREAM_HTTP_BIND: cannot listen on 127.0.0.1:{port}: ")
+
+
+async def test_an_address_that_was_tried_out_is_free_to_be_taken() -> None:
+    server = WebServer("127.0.0.1:0", list, CollectorRegistry())
+    await server.try_out()
+    await server.start()
+    port = server.port
+    await server.stop()
+    again = WebServer(f"127.0.0.1:{port}", list, CollectorRegistry())
+    await again.try_out()
+    await again.start()
+    await again.stop()
 
 
 @pytest.mark.parametrize(
