@@ -23,7 +23,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from tests.bench import adapters, core, latency, topics, workload
+from tests.bench import adapters, core, latency, score_stage, topics, workload
 from tests.kafka.broker import KafkaServer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,15 +65,17 @@ def throughput(bootstrap: str, options: argparse.Namespace) -> None:
     topics.fill(bootstrap, options.events, options.leads)
     expected = workload.signals(options.events, options.leads)
     systems: dict[str, Callable[[int], Run]] = {
-        "mqlstream, exactly once": lambda number: _ours(bootstrap, options.events, number),
+        "mqlstream, exactly once, 1 worker": lambda number: _ours(bootstrap, options.events, f"{number}-1", 1),
+        "mqlstream, exactly once, 2 workers": lambda number: _ours(bootstrap, options.events, f"{number}-2", 2),
         "Kafka Streams, exactly_once_v2, 1 thread": lambda _: _streams(bootstrap, options.events),
     }
     rates: dict[str, list[float]] = {name: [] for name in systems}
     for number in range(options.runs):
         for name, run in systems.items():
             rates[name].append(_report(name, run(number), expected))
-    ours, theirs = (statistics.median(rates[name]) for name in systems)
-    print(f"\nmedians of {options.runs}: mqlstream {ours:,.0f} events/s, Kafka Streams {theirs:,.0f} events/s, ratio {ours / theirs:.2f}")
+    one, two, theirs = (statistics.median(rates[name]) for name in systems)
+    print(f"\nmedians of {options.runs}, events/s: mqlstream {one:,.0f}, two workers {two:,.0f}, Kafka Streams {theirs:,.0f}")
+    print(f"ratio to Kafka Streams: {one / theirs:.2f}, two workers {two / theirs:.2f}")
     if options.peers:
         print("\nThe same work elsewhere, once each, at least once:", flush=True)
         _report(
@@ -101,13 +103,14 @@ def _report(name: str, run: Run, expected: int) -> float:
     return float(rate)
 
 
-def _ours(bootstrap: str, events: int, number: int) -> Run:
-    prefix = f"bench-run-{os.getpid()}-{number}."
+def _ours(bootstrap: str, events: int, run: str, workers: int) -> Run:
+    prefix = f"bench-run-{os.getpid()}-{run}."
     names = topics.create_for_run(bootstrap, prefix)
     try:
-        return _last_line([sys.executable, "-m", "tests.bench.score_stage", bootstrap, prefix, str(events)])
+        return score_stage.measure(bootstrap, prefix, events, workers)
     finally:
         topics.delete(bootstrap, names)
+        time.sleep(1)  # for the broker to become quiet
 
 
 def _streams(bootstrap: str, events: int) -> Run:
