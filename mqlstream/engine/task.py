@@ -13,7 +13,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +40,7 @@ log = logging.getLogger(__name__)
 
 _POSITION_PREFIX = b"\x00position/"  # keys of the engine's own in a changelog; other keys belong to the processor
 _HELD_POLL_S = 1.0
+_LAST_TELL_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +274,9 @@ class Task:
             counts = Counter(record.topic for record in batch) if len(inbox.inputs) > 1 else {self.work.inputs[0][0]: len(batch)}
             self._monitor.batch(self.work.stage.name, self.work.task, counts, processed_s - began_s, now() - began_s)
         if self._told != self._committed:
-            await self._commit(writer, Effects(), self._committed, telling=True)
+            with suppress(Exception):  # tools are not worth a failure, nor waiting for a broker that is away
+                async with asyncio.timeout(_LAST_TELL_S):
+                    await self._commit(writer, Effects(), self._committed, telling=True)
 
     async def _commit(self, writer: Writer, effects: Effects, positions: dict[Partition, int], telling: bool) -> None:
         """One transaction. ``telling``: with the group's offsets, which cost as many requests as all the rest."""
