@@ -120,6 +120,11 @@ class Replay:
             outputs += self._accounts.take(self._telling.take(self._table.peek))
         return outputs
 
+    def standing(self, lead_id: str, as_of: int) -> list[dict[str, Any]]:
+        """The lead's score and stage under each definition, as `leads` tells it; none when the lead was never heard of."""
+        lead = self._table.peek(lead_id)
+        return [] if lead is None else list(lead_objects(self.program, lead, max(as_of, lead.state.as_of)))
+
     def count(self, kind: str, outcome: Outcome) -> None:
         self.outcomes[kind, str(outcome)] += 1
 

@@ -2,42 +2,28 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
-from errno import ENOENT
-from itertools import groupby
-from os import strerror
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any
 
 import click
 import orjson
 
+from mqlstream.cli.lines import Line, accepted, check_there, in_order, opened, progress, tell_outcomes
 from mqlstream.cli.output import FORMATS, emit
 from mqlstream.cli.telling import tell
 from mqlstream.config import load as load_settings
-from mqlstream.core.event import Event, order
+from mqlstream.core.event import Event
 from mqlstream.core.outputs import Output
 from mqlstream.definition import load
 from mqlstream.errors import CheckFailed, UsageError
-from mqlstream.ingest.canonical import canonical
 from mqlstream.ingest.fields import Refused, text_ms
 from mqlstream.ingest.identity import normalise_email
-from mqlstream.ingest.results import IngestOptions, Rejected
-from mqlstream.offline import Replay, order_key, outcome_of
+from mqlstream.offline import Replay, order_key
 from mqlstream.program import ingest_options, machine_rules, program_of
 
-_LONG = 5_000_000  # bytes of input from which on a progress bar is worth its place
 _PATH = click.Path(path_type=Path)
-
-
-class Line(NamedTuple):
-    """An accepted event and where it stands."""
-
-    event: Event
-    raw: bytes
-    place: str  # FILE:LINE
 
 
 @click.command()
@@ -74,12 +60,12 @@ def command(
     options = ingest_options(settings)
     program = program_of(_distinct([load(path, warn=lambda finding: click.echo(str(finding), err=True)) for path in definitions]), settings)
     replay = Replay(program, machine_rules(settings))
-    _check_there(files)
+    check_there(files)
     with ExitStack() as stack:
         # Sorted input is gone through twice: read, then applied.
-        passed = stack.enter_context(_progress(files, 1 if presorted else 2, quiet=leads or explained is not None))
-        lines = _accepted(((name, _open(name, stack)) for name in files), replay, options, passed)
-        ordered = _checked(lines) if presorted else _sorted(lines, passed)
+        passed = stack.enter_context(progress(files, 1 if presorted else 2, "Scoring", quiet=leads or explained is not None))
+        lines = accepted(((name, opened(name, stack)) for name in files), replay.count, options, passed)
+        ordered = _checked(lines) if presorted else in_order(lines, passed)
         outputs = _applied(ordered, replay, until)
         if leads or explained is not None:
             for _ in outputs:
@@ -88,7 +74,7 @@ def command(
         else:
             rows = outputs
         _print(rows, explained, format_)
-    return _summary(replay)
+    return tell_outcomes(replay.outcomes)
 
 
 def _moment(text: str | None) -> int | None:
@@ -109,65 +95,6 @@ def _distinct(definitions: list[Any]) -> list[Any]:
     return definitions
 
 
-def _check_there(names: tuple[str, ...]) -> None:
-    """Before the first event is scored, for a name may be mistyped at the end of a long list. Pipes must not be opened twice."""
-    for name in names:
-        if name != "-" and not Path(name).exists():
-            raise UsageError(f"{name}: {strerror(ENOENT)}, expected a file of events, one JSON object a line")
-
-
-@contextmanager
-def _progress(names: tuple[str, ...], times: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
-    """Takes how many bytes have been gone through, ``times`` each in all, and draws a bar on stderr when that is a terminal.
-
-    Not for short input, nor for input of unknown length, nor when output events (not ``quiet``) come out on the same terminal.
-    """
-    regular = all(Path(name).is_file() for name in names)  # a pipe and "-" are none
-    size = sum(Path(name).stat().st_size for name in names) if regular else 0
-    if size < _LONG or not sys.stderr.isatty() or (sys.stdout.isatty() and not quiet):
-        yield lambda _: None
-        return
-    with click.progressbar(length=size * times, label="Scoring", file=sys.stderr, update_min_steps=size * times // 200) as bar:
-        yield bar.update
-
-
-def _open(name: str, stack: ExitStack) -> BinaryIO:
-    if name == "-":
-        return sys.stdin.buffer
-    try:
-        return stack.enter_context(Path(name).open("rb"))
-    except OSError as error:
-        raise UsageError(f"{name}: {error.strerror}, expected a file of events, one JSON object a line") from None
-
-
-def _accepted(
-    files: Iterator[tuple[str, BinaryIO]], replay: Replay, options: IngestOptions, passed: Callable[[int], None]
-) -> Iterator[Line]:
-    """The events of all files; what is unusable is told on stderr and counted."""
-    for name, lines in files:
-        label = "<stdin>" if name == "-" else name
-        for number, raw in enumerate(lines, 1):
-            passed(len(raw))
-            if not raw.strip():
-                continue
-            result = canonical(raw, options=options)
-            if isinstance(result, Event):
-                yield Line(result, raw, f"{label}:{number}")
-                continue
-            replay.count(result.kind, outcome_of(result))
-            if isinstance(result, Rejected):
-                click.echo(f"{label}:{number}: {result.reason.value}: {result.detail}", err=True)
-
-
-def _sorted(lines: Iterator[Line], passed: Callable[[int], None]) -> Iterator[Line]:
-    """All lines in order; events of one time, source and id are put in order of their canonical JSON."""
-    for _, tied in groupby(sorted(lines, key=_order), key=_order):
-        several = list(tied)
-        for line in several if len(several) == 1 else sorted(several, key=lambda line: order_key(line.event, line.raw)):
-            passed(len(line.raw))
-            yield line
-
-
 def _checked(lines: Iterator[Line]) -> Iterator[Line]:
     before: Line | None = None
     for line in lines:
@@ -180,17 +107,13 @@ def _checked(lines: Iterator[Line]) -> Iterator[Line]:
         before = line
 
 
-def _order(line: Line) -> tuple[int, str, str]:
-    return order(line.event)
-
-
 def _told(event: Event) -> str:
     return f"time {event.time}, source {event.source}, id {event.id}"
 
 
 def _comes_before(line: Line, other: Line) -> bool:
-    if _order(line) != _order(other):
-        return _order(line) < _order(other)
+    if line.order != other.order:
+        return line.order < other.order
     return order_key(line.event, line.raw) < order_key(other.event, other.raw)
 
 
@@ -220,13 +143,3 @@ def _print(rows: Iterable[dict[str, Any]], explained: str | None, format_: str |
             click.echo(orjson.dumps(row))
     else:
         emit(list(rows), format_, ())
-
-
-def _summary(replay: Replay) -> int:
-    """Tell on stderr what became of every line; 1 when any was unusable."""
-    outcomes: dict[str, int] = {}
-    for (_, outcome), count in replay.outcomes.items():
-        outcomes[outcome] = outcomes.get(outcome, 0) + count
-    told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items(), key=lambda item: (-item[1], item[0])))
-    click.echo(f"{sum(outcomes.values())} events: {told or 'none'}", err=True)
-    return 1 if any(outcome.startswith("rejected") for outcome in outcomes) else 0

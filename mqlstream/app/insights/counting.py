@@ -20,10 +20,9 @@ from collections import Counter
 from collections.abc import Iterable
 
 from mqlstream.app.insights.facts import BREACHED, COOLED_DOWN, GONE, MOVED, MQL, WITHDRAWN, Fact
+from mqlstream.handoff.outcomes import EXITS, FUNNEL, accepts, outcome_counts
 
 DAY_MS = 86_400_000
-FUNNEL = ("mql", "sal", "sql", "opportunity", "customer")
-EXITS = ("recycled", "disqualified", "withdrawn", "cooled")
 # Sales answers within minutes, or within days.
 SPEED_LIMITS_S = (60, 300, 900, 1800, 3600, 7200, 14400, 28800, 86400, 172800, 432000, 864000, 2592000)
 
@@ -128,15 +127,9 @@ def _outcome(opened: Fact, facts: list[Fact]) -> Counter[str]:
     counts = Counter(f"reached:{stage}" for stage in (*FUNNEL[: furthest + 1], *(exit_ for exit_ in EXITS if exit_ in stages)))
     # The first move out of `mql` is sales' answer: whatever else ends an open handoff has an event of its own.
     answer = next((fact for fact in facts if fact.kind == MOVED and fact.before == "mql" and fact.stage in (*FUNNEL, *EXITS)), None)
-    outcomes = ["mqls"]
+    counts += outcome_counts(opened.rules, None if answer is None else accepts(answer.stage), furthest == len(FUNNEL) - 1)
     if answer is not None:
-        accepted = "accepted" if answer.stage in FUNNEL else "rejected"
-        counts[f"answer:{accepted}"] = 1
-        outcomes.append(accepted)
         counts += _speed(max(0, answer.time - opened.time))
-    if furthest == len(FUNNEL) - 1:
-        outcomes.append("customers")
-    counts.update(f"rule.{outcome}:{rule}" for rule in opened.rules for outcome in outcomes)
     if any(fact.kind == BREACHED for fact in facts) or (answer and opened.respond_by is not None and answer.time > opened.respond_by):
         counts["sla:breached"] = 1
     elif answer and opened.respond_by is not None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mqlstream import metrics
-from mqlstream.app.insights.counting import EXITS, FUNNEL, Book
+from mqlstream.app.insights.counting import Book
 from mqlstream.app.insights.report import speed
+from mqlstream.handoff.outcomes import EXITS, FUNNEL
 
 _ALL = (
     metrics.INSIGHTS_ENTERED,

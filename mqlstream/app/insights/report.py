@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
 from typing import Any
 
-from mqlstream.app.insights.counting import EXITS, FUNNEL, SPEED_LIMITS_S, Counts
+from mqlstream.app.insights.counting import SPEED_LIMITS_S, Counts
 from mqlstream.errors import UsageError
+from mqlstream.handoff.outcomes import EXITS, FUNNEL, named, rule_lines
 
-_DIGITS = 4
 _EPOCH = date(1970, 1, 1)
 
 
@@ -55,28 +55,15 @@ def _definition(definition: str, days: Counts) -> dict[str, Any]:
     total: Counter[str] = Counter()
     for cell in days.values():
         total.update(cell)
-    stages = _named(total, "reached")
+    stages = named(total, "reached")
     return {
         "definition": definition,
         "funnel": {stage: stages[stage] for stage in (*FUNNEL, *EXITS)},
-        "days": [{"day": _text(day), **dict(sorted(_named(days[day], "entered").items()))} for day in sorted(days) if _entered(days[day])],
-        "rules": _rules(total),
+        "days": [{"day": _text(day), **dict(sorted(named(days[day], "entered").items()))} for day in sorted(days) if _entered(days[day])],
+        "rules": rule_lines(total),
         "speed_to_lead": speed(total),
         "sla": {name: total[f"sla:{name}"] for name in ("kept", "breached")},
     }
-
-
-def _rules(total: Counter[str]) -> list[dict[str, Any]]:
-    """One line a rule, those that contributed most often first. Rates are of the handoffs that sales has answered."""
-    overall = _rate(total["answer:accepted"], total["answer:rejected"])
-    lines = []
-    for rule, mqls in sorted(_named(total, "rule.mqls").items(), key=lambda pair: (-pair[1], pair[0])):
-        accepted, rejected, customers = (total[f"rule.{outcome}:{rule}"] for outcome in ("accepted", "rejected", "customers"))
-        rate = _rate(accepted, rejected)
-        lift = round(rate / overall, _DIGITS) if rate is not None and overall else None
-        outcomes = {"mqls": mqls, "accepted": accepted, "rejected": rejected, "customers": customers}
-        lines.append({"rule": rule, **outcomes, "acceptance": None if rate is None else round(rate, _DIGITS), "lift": lift})
-    return lines
 
 
 def speed(total: Mapping[str, int]) -> dict[str, Any]:
@@ -101,17 +88,8 @@ def _percentile(histogram: list[dict[str, int]], count: int, percent: int) -> in
     return next((step["le_seconds"] for step in histogram if count and step["count"] * 100 >= count * percent), None)
 
 
-def _named(counter: Mapping[str, int], prefix: str) -> Counter[str]:
-    """The counts under ``prefix:``, by what follows it."""
-    return Counter({key[len(prefix) + 1 :]: number for key, number in counter.items() if key.startswith(prefix + ":")})
-
-
 def _entered(cell: Mapping[str, int]) -> bool:
     return any(key.startswith("entered:") for key in cell)
-
-
-def _rate(accepted: int, rejected: int) -> float | None:
-    return accepted / (accepted + rejected) if accepted + rejected else None
 
 
 def _day(text: str | None, name: str) -> int | None:

@@ -1,0 +1,112 @@
+"""Events in files as commands take them: one JSON object a line, in any order. Read, put in order, what is unusable told and counted.
+
+What an event is stands in `mqlstream.ingest`; what is done with it belongs to the commands.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from errno import ENOENT
+from itertools import groupby
+from operator import attrgetter
+from os import strerror
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import click
+
+from mqlstream.core.event import Event, order
+from mqlstream.core.outcome import Outcome
+from mqlstream.errors import UsageError
+from mqlstream.ingest.canonical import canonical
+from mqlstream.ingest.results import IngestOptions, Rejected
+from mqlstream.offline import order_key, outcome_of
+
+_LONG = 5_000_000  # bytes of input from which on a progress bar is worth its place
+
+_order = attrgetter("order")
+
+
+class Line(NamedTuple):
+    """An accepted event and where it stands."""
+
+    event: Event
+    raw: bytes
+    place: str  # FILE:LINE
+
+    @property
+    def order(self) -> tuple[int, str, str]:
+        """The event's place among those of its lead, but for events of one time, source and id."""
+        return order(self.event)
+
+
+def check_there(names: tuple[str, ...]) -> None:
+    """Before the first event is scored, for a name may be mistyped at the end of a long list. Pipes must not be opened twice."""
+    for name in names:
+        if name != "-" and not Path(name).exists():
+            raise UsageError(f"{name}: {strerror(ENOENT)}, expected a file of events, one JSON object a line")
+
+
+@contextmanager
+def progress(names: tuple[str, ...], times: int, label: str, *, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """Takes how many bytes have been gone through, ``times`` each in all, and draws a bar on stderr when that is a terminal.
+
+    Not for short input, nor for input of unknown length, nor when output events (not ``quiet``) come out on the same terminal.
+    """
+    regular = all(Path(name).is_file() for name in names)  # a pipe and "-" are none
+    size = sum(Path(name).stat().st_size for name in names) if regular else 0
+    if size < _LONG or not sys.stderr.isatty() or (sys.stdout.isatty() and not quiet):
+        yield lambda _: None
+        return
+    with click.progressbar(length=size * times, label=label, file=sys.stderr, update_min_steps=size * times // 200) as bar:
+        yield bar.update
+
+
+def opened(name: str, stack: ExitStack) -> BinaryIO:
+    """The file to read, closed with the stack. Raises `UsageError`."""
+    if name == "-":
+        return sys.stdin.buffer
+    try:
+        return stack.enter_context(Path(name).open("rb"))
+    except OSError as error:
+        raise UsageError(f"{name}: {error.strerror}, expected a file of events, one JSON object a line") from None
+
+
+def accepted(
+    files: Iterator[tuple[str, BinaryIO]], count: Callable[[str, Outcome], None], options: IngestOptions, passed: Callable[[int], None]
+) -> Iterator[Line]:
+    """The events of all files; what is unusable is told on stderr and counted, by kind and outcome."""
+    for name, lines in files:
+        label = "<stdin>" if name == "-" else name
+        for number, raw in enumerate(lines, 1):
+            passed(len(raw))
+            if not raw.strip():
+                continue
+            result = canonical(raw, options=options)
+            if isinstance(result, Event):
+                yield Line(result, raw, f"{label}:{number}")
+                continue
+            count(result.kind, outcome_of(result))
+            if isinstance(result, Rejected):
+                click.echo(f"{label}:{number}: {result.reason.value}: {result.detail}", err=True)
+
+
+def in_order(lines: Iterator[Line], passed: Callable[[int], None]) -> Iterator[Line]:
+    """All lines in order; events of one time, source and id are put in order of their canonical JSON."""
+    for _, tied in groupby(sorted(lines, key=_order), key=_order):
+        several = list(tied)
+        for line in several if len(several) == 1 else sorted(several, key=lambda line: order_key(line.event, line.raw)):
+            passed(len(line.raw))
+            yield line
+
+
+def tell_outcomes(counted: Mapping[tuple[str, str], int]) -> int:
+    """Tell on stderr what became of every event, given by (kind, outcome); 1 when any was unusable."""
+    outcomes: dict[str, int] = {}
+    for (_, outcome), count in counted.items():
+        outcomes[outcome] = outcomes.get(outcome, 0) + count
+    parts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items(), key=lambda item: (-item[1], item[0])))
+    click.echo(f"{sum(outcomes.values())} events: {parts or 'none'}", err=True)
+    return 1 if any(outcome.startswith("rejected") for outcome in outcomes) else 0
