@@ -212,6 +212,17 @@ def load_definitions(paths: Sequence[Path]) -> list[Definition]:
 
     Raises `UsageError` when there are none or one id stands twice, and `DefinitionError` with all findings of a file.
     """
+    definitions: dict[str, Definition] = {}
+    for file in definition_files(paths):
+        definition = load(file, warn=lambda finding: log.warning("%s", finding))
+        if definition.id in definitions:
+            raise UsageError(f"{file}: definition {definition.id!r} stands in another file too, expected each once")
+        definitions[definition.id] = definition
+    return list(definitions.values())
+
+
+def definition_files(paths: Sequence[Path]) -> list[Path]:
+    """The files that these files and folders stand for. Raises `UsageError` when there are none."""
     files: list[Path] = []
     for path in paths:
         found = sorted([*path.glob("*.yaml"), *path.glob("*.yml")]) if path.is_dir() else [path]
@@ -220,13 +231,7 @@ def load_definitions(paths: Sequence[Path]) -> list[Definition]:
         files += found
     if not files:
         raise UsageError("MQLSTREAM_DEFINITIONS is not set, expected files or folders of definitions to score with")
-    definitions: dict[str, Definition] = {}
-    for file in files:
-        definition = load(file, warn=lambda finding: log.warning("%s", finding))
-        if definition.id in definitions:
-            raise UsageError(f"{file}: definition {definition.id!r} stands in another file too, expected each once")
-        definitions[definition.id] = definition
-    return list(definitions.values())
+    return files
 
 
 def _internal_counts(settings: Settings) -> Mapping[str, int]:

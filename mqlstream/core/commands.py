@@ -138,7 +138,7 @@ def _look_again(program: Program, lead: Lead, since_ms: int, reason: str | None,
         withdrawn = withdraw_if_groundless(plan, lead, reason or "") if lost else []
         outputs += withdrawn
         if not withdrawn:
-            tally = lead.tallies[index] = Tally.over(plan, lead, lead.state.as_of)
+            tally = lead.tallies[index] = Tally.over(plan, lead.ledger, lead.state.as_of)
             outputs += review(plan, program.shape, lead, tally, since_ms if since_ms < lead.state.as_of else None, True)
     return outputs
 

@@ -52,7 +52,7 @@ def _concerns(plan: Plan, lead: Lead, index: int, time: int, changed: bool) -> b
         return True  # it is not in the tally
     tally = lead.tallies[index]
     if tally is None:
-        lead.tallies[index] = tally = Tally.over(plan, lead, lead.state.as_of)
+        lead.tallies[index] = tally = Tally.over(plan, lead.ledger, lead.state.as_of)
     return tally.potential >= plan.needs
 
 
@@ -151,7 +151,7 @@ def _move(program: Program, lead: Lead, come: list[Entry], moment: int) -> None:
     for index, plan in enumerate(program.plans):
         tally = lead.tallies[index]
         if tally is None or program.own_flood[index] or not _takes(plan, tally, come, moment):
-            lead.tallies[index] = Tally.over(plan, lead, moment)
+            lead.tallies[index] = Tally.over(plan, lead.ledger, moment)
             continue
         for entry in come:
             tally.feed(entry)

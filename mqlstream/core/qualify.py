@@ -114,7 +114,7 @@ def fulfils(plan: Plan, lead: Lead, at_ms: int) -> bool:
         return False
     if plan.active_from is not None or plan.active_until is not None:
         plan = replace(plan, active_from=None, active_until=None)
-    tally = Tally.over(plan, lead, at_ms)
+    tally = Tally.over(plan, lead.ledger, at_ms)
     return tally.potential >= plan.needs and holds(plan, lead, lead.state.tracks.get(plan.id) or Track(), tally, at_ms)
 
 
@@ -134,7 +134,7 @@ def _first_moment(plan: Plan, lead: Lead, track: Track, since: int) -> int | Non
     entries = countable(plan, lead.ledger, as_of)
     moments = {entry.time for entry in entries if entry.time > since}
     moments.update(fact.time for fact in lead.state.facts if fact.time > since)
-    tally = Tally(plan, lead)
+    tally = Tally(plan, lead.ledger)
     fed = 0
     for moment in [since, *sorted(moments), *([as_of] if as_of not in moments else [])]:
         while fed < len(entries) and entries[fed].time <= moment:

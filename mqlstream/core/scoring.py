@@ -40,7 +40,7 @@ def settled(plan: Plan, lead: Lead, tally: Tally, attributes: Attributes) -> Tal
     closed = frozenset(
         rule.index for rule in plan.rules if rule.set is not None and rule.gate is not None and not plan.gates[rule.gate](attributes)
     )
-    return tally if closed == tally.closed else Tally.over(plan, lead, tally.at, closed=closed)
+    return tally if closed == tally.closed else Tally.over(plan, lead.ledger, tally.at, closed=closed)
 
 
 def node_sums(plan: Plan, lead: Lead, tally: Tally, attributes: Attributes) -> list[float]:
@@ -150,11 +150,11 @@ class Explained(NamedTuple):
 def recounted(plan: Plan, lead: Lead, as_of: int, record: list[Award]) -> tuple[Tally, Attributes]:
     """The tally at ``as_of`` from scratch, in order, every award into ``record``; and the attributes that switch its rules."""
     attributes = attributes_at(plan, lead, as_of)
-    tally = Tally.over(plan, lead, as_of, record)
+    tally = Tally.over(plan, lead.ledger, as_of, record)
     right = settled(plan, lead, tally, attributes)
     if right is not tally:
         record.clear()
-        tally = Tally.over(plan, lead, as_of, record, right.closed)
+        tally = Tally.over(plan, lead.ledger, as_of, record, right.closed)
     return tally, attributes
 
 

@@ -91,7 +91,7 @@ def step(program: Program, lead: Lead, event: Event, before_ms: int | None = Non
     for index, plan in enumerate(program.plans):
         tally = tallies[index]
         if tally is None:
-            tallies[index] = tally = Tally.over(plan, lead, state.as_of)
+            tallies[index] = tally = Tally.over(plan, lead.ledger, state.as_of)
         if changed or tally.potential >= plan.needs or plan.rearm is not None:
             found = review(plan, program.shape, lead, tally, time if late else None, changed)
             outputs = outputs + found if found else outputs
@@ -206,7 +206,7 @@ def _count(program: Program, lead: Lead, entry: Entry, reviewed: int) -> Reason:
                     shed = True
                 reason = Reason.NONE
                 continue
-        lead.tallies[index] = tally = Tally.over(plan, lead, as_of)
+        lead.tallies[index] = tally = Tally.over(plan, lead.ledger, as_of)
         shed = True
         if any(counted is entry for counted in tally.counted):
             reason = Reason.NONE
@@ -221,7 +221,7 @@ def _age(program: Program, lead: Lead) -> None:
     for index, plan in enumerate(program.plans):
         tally = lead.tallies[index]
         if tally is not None and as_of >= tally.good_until:
-            lead.tallies[index] = Tally.over(plan, lead, as_of)
+            lead.tallies[index] = Tally.over(plan, lead.ledger, as_of)
 
 
 def _shed(program: Program, lead: Lead, as_of: int) -> None:

@@ -98,7 +98,8 @@ class TakeOver:
             return []
         before = state.as_of
         state.as_of = at_ms
-        found = review(replace(plan, qualifies=None) if held else plan, self.new.shape, lead, Tally.over(plan, lead, at_ms), None, True)
+        tally = Tally.over(plan, lead.ledger, at_ms)
+        found = review(replace(plan, qualifies=None) if held else plan, self.new.shape, lead, tally, None, True)
         if found:
             lead.recount()
         else:
@@ -111,4 +112,4 @@ def _plan(program: Program, definition: str) -> Plan | None:
 
 
 def _total(plan: Plan, lead: Lead, at_ms: int) -> float:
-    return node_sums(plan, lead, Tally.over(plan, lead, at_ms), attributes_at(plan, lead, at_ms))[plan.total]
+    return node_sums(plan, lead, Tally.over(plan, lead.ledger, at_ms), attributes_at(plan, lead, at_ms))[plan.total]

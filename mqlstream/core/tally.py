@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 from mqlstream.core.event import DAY_MS
 from mqlstream.core.inactivity import Gaps, ends_gap
-from mqlstream.core.lead import MACHINE, Entry, Lead
-from mqlstream.core.ledger import Key, countable
+from mqlstream.core.lead import MACHINE, Entry, LeadState
+from mqlstream.core.ledger import Key, Ledger, countable
 from mqlstream.core.limits import Chain
 from mqlstream.core.plan import Candidate, LimitPlan, Plan, RulePlan
 from mqlstream.core.values import identity
@@ -63,7 +63,7 @@ class Tally:
 
     __slots__ = (
         "_expiring",
-        "_lead",
+        "_ledger",
         "_marks",
         "_windows",
         "at",
@@ -82,10 +82,10 @@ class Tally:
         "tiers",
     )
 
-    def __init__(self, plan: Plan, lead: Lead, record: list[Award] | None = None, closed: frozenset[int] = frozenset()) -> None:
+    def __init__(self, plan: Plan, ledger: Ledger, record: list[Award] | None = None, closed: frozenset[int] = frozenset()) -> None:
         self.plan = plan
-        self._lead = lead
-        self._marks = _marks(plan, lead) if plan.recycle or lead.state.commands else _NO_MARKS
+        self._ledger = ledger  # not the lead, which has this tally: without cycles a lead is gone as soon as it is dropped
+        self._marks = _marks(plan, ledger.state) if plan.recycle or ledger.state.commands else _NO_MARKS
         self.closed = closed
         self.record = record
         self.at = 0
@@ -104,10 +104,10 @@ class Tally:
         self._expiring: list[tuple[int, int, float, int]] = [] if own else _NOTHING_EXPIRES  # heap: expiry, lane, points, time
 
     @classmethod
-    def over(cls, plan: Plan, lead: Lead, as_of: int, record: list[Award] | None = None, closed: frozenset[int] = frozenset()) -> Tally:
+    def over(cls, plan: Plan, ledger: Ledger, as_of: int, record: list[Award] | None = None, closed: frozenset[int] = frozenset()) -> Tally:
         """The tally of what counts at ``as_of``, from scratch."""
-        tally = cls(plan, lead, record, closed)
-        for entry in countable(plan, lead.ledger, as_of):
+        tally = cls(plan, ledger, record, closed)
+        for entry in countable(plan, ledger, as_of):
             tally.feed(entry)
         tally.settle(as_of)
         return tally
@@ -162,8 +162,8 @@ class Tally:
     def feed(self, entry: Entry) -> None:
         """Count the entry that comes next in order."""
         time = entry.time
-        if self._marks and self._marks[0].key < self._lead.ledger.key(entry):
-            self._start_again(self._lead.ledger.key(entry))
+        if self._marks and self._marks[0].key < self._ledger.key(entry):
+            self._start_again(self._ledger.key(entry))
         if time > self.at:
             self.advance(time)
         now = time == self.at
@@ -264,7 +264,7 @@ class Tally:
     def glance(self, as_of: int) -> Tally:
         """A tally as this one will stand at a later moment if nothing happens; it takes no further events."""
         if as_of >= self.good_until:
-            return Tally.over(self.plan, self._lead, as_of, closed=self.closed)
+            return Tally.over(self.plan, self._ledger, as_of, closed=self.closed)
         glance = copy(self)
         glance.sums, glance.slopes, glance._expiring = list(self.sums), list(self.slopes), list(self._expiring)
         glance._marks, glance.resets, glance.tiers = list(self._marks), dict(self.resets), dict(self.tiers)
@@ -346,15 +346,15 @@ class Tally:
             self.record[:] = [award for award in self.record if award.rule.dimension not in resets]
 
 
-def _marks(plan: Plan, lead: Lead) -> list[Mark]:
+def _marks(plan: Plan, state: LeadState) -> list[Mark]:
     """Where dimensions start again: those that sales recycled, and all of them where an operator reset the lead."""
-    track = lead.state.tracks.get(plan.id)
+    track = state.tracks.get(plan.id)
     marks = [
         Mark((time, source, name), plan.dimensions[dimension], value)
         for dimension, (time, source, name, value) in (track.marks.items() if track and plan.recycle else ())
         if dimension in plan.dimensions
     ]
-    reset = lead.state.commands.reset if lead.state.commands else None
+    reset = state.commands.reset if state.commands else None
     if reset is not None:
         marks += [Mark(reset, node, 0.0) for node in plan.dimensions.values()]
     return sorted(marks)

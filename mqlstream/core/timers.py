@@ -37,7 +37,7 @@ def fire(program: Program, lead: Lead) -> list[Output]:
 def _tally(program: Program, lead: Lead, index: int) -> Tally:
     tally = lead.tallies[index]
     if tally is None:
-        lead.tallies[index] = tally = Tally.over(program.plans[index], lead, lead.state.as_of)
+        lead.tallies[index] = tally = Tally.over(program.plans[index], lead.ledger, lead.state.as_of)
     return tally
 
 

@@ -174,6 +174,6 @@ class Telling:
     def _outlooks(self, lead: Lead, until_ms: int, known: Sequence[list[Stretch]]) -> list[Outlook]:
         found = []
         for (index, plan, accounts), stretches in zip(self._plans, known, strict=True):
-            tally = lead.tallies[index] or Tally.over(plan, lead, lead.state.as_of)
+            tally = lead.tallies[index] or Tally.over(plan, lead.ledger, lead.state.as_of)
             found.append(outlook(plan, accounts, lead, tally, until_ms, stretches))
         return found

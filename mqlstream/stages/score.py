@@ -379,7 +379,7 @@ class ScoreProcessor:
         outputs = []
         as_of = lead.state.as_of
         for plan, tally in zip(plans, lead.tallies, strict=True):
-            tally = tally or Tally.over(plan, lead, as_of)
+            tally = tally or Tally.over(plan, lead.ledger, as_of)
             tally.settle(as_of)
             sums = node_sums(plan, lead, tally, attributes_at(plan, lead, as_of))
             track = lead.track(plan.id)

@@ -73,7 +73,7 @@ class Shadows:
             return False
         tally = lead.tallies[index]
         if tally is None:
-            lead.tallies[index] = tally = Tally.over(plan, lead, as_of)
+            lead.tallies[index] = tally = Tally.over(plan, lead.ledger, as_of)
         if tally.potential < plan.needs:
             return False
         return holds(plan, lead, lead.state.tracks.get(plan.id) or Track(), tally, as_of)

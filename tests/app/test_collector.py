@@ -71,6 +71,22 @@ def test_the_interpreters_own_collection_of_everything_still_finds_all() -> None
     assert gone() is None
 
 
+def test_so_many_objects_that_it_would_take_too_long_stay_aside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collector, "_MOST", 1000)
+    knot = Knot()
+    gone = weakref.ref(knot)
+    gc.collect(0)
+    del knot
+    collector.littered()
+    gc.collect()
+    assert gone() is not None
+    young = Knot()
+    gone = weakref.ref(young)
+    del young
+    gc.collect()
+    assert gone() is None, "what is new is looked at all the same"
+
+
 def test_a_worker_calms_the_collector_once() -> None:
     collector.calm()
     assert len([each for each in gc.callbacks if each is collector._set_aside]) == 1

@@ -145,7 +145,7 @@ def test_an_outlook_beyond_its_exact_breaks_neither_keeps_nor_overdraws_what_has
     for number in range(60):
         time = START_MS + number * MINUTE_MS
         step(program, lead, Event("s", f"e{number}", "form_fill", time, "ann", email="ann@acme.example"))
-    told = outlook(plan, plan.accounts, lead, lead.tallies[0] or Tally.over(plan, lead, lead.state.as_of))
+    told = outlook(plan, plan.accounts, lead, lead.tallies[0] or Tally.over(plan, lead.ledger, lead.state.as_of))
     assert len(told.stretches) <= STRETCHES
     for minutes in (0, 100, 200, 240, 245, 300, 10_000, 40 * 24 * 60, 1_000 * 24 * 60):
         total, engagement = told.score_at(lead.state.as_of + minutes * MINUTE_MS)
