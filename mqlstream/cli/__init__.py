@@ -34,6 +34,7 @@ COMMANDS = {
     "lead": "Show a lead, explain its score, correct, merge and erase it.",
     "feedback": "Tell what sales made of a lead.",
     "insights": "Show the funnel, what became of each rule's MQLs, and how fast sales answers.",
+    "doctor": "Check settings, definitions, broker, rights, topics, clocks and workers; change nothing.",
     "config": "Show the effective settings and where each came from.",
 }
 
