@@ -24,6 +24,7 @@ COMMANDS = {
     "demo": "See it work: an embedded broker, simulated buyers, workers and a sales subscriber.",
     "run": "Run a worker on a Kafka cluster.",
     "score": "Score a file of events offline, without a broker.",
+    "backtest": "Compare a changed definition with the one in force, over past events.",
     "lint": "Check definitions and report all findings.",
     "test": "Run the tests inside definitions.",
     "adapters": "Show which sources can be read, and what their payloads become.",
