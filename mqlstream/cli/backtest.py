@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import datetime
@@ -14,10 +15,12 @@ from typing import Any
 import click
 
 from mqlstream.backtest.comparison import CHANGES, STAYS, Backtest, Row, head
+from mqlstream.backtest.page import page
 from mqlstream.cli.lines import Line, accepted, check_there, in_order, opened, progress, tell_outcomes
 from mqlstream.cli.logs import configure, quiet_client
 from mqlstream.cli.options import config_option
 from mqlstream.cli.output import emit, format_option
+from mqlstream.cli.whole import check_writable, write_whole
 from mqlstream.config import Settings, kafka_kwargs
 from mqlstream.config import load as load_settings
 from mqlstream.definition import load
@@ -57,6 +60,8 @@ def command(
     settings = load_settings(config_file, os.environ)
     tried = _load(new)
     check_there(files)
+    if html is not None:
+        check_writable(html)
     if topic:
         configure()
     old, whence = (_load(against), str(against)) if against is not None else _in_force(tried.id, settings, topic)
@@ -66,6 +71,10 @@ def command(
     status = tell_outcomes(backtest.new.replay.outcomes)
     rows = backtest.rows()
     result = {"new": head(tried), "old": head(old), "summary": backtest.summary(rows), "feedback": backtest.feedback(), "leads": rows}
+    if html is not None:
+        arguments = [f"--definition={new}", *([f"--against={against}"] if against else []), *(["--topic"] if topic else [])]
+        arguments += [f"--config={config_file}"] if config_file else []
+        write_whole(html, page(result, backtest.zone, shlex.join(["mqlstream", "backtest", *arguments, f"--html={html}", *files])))
     _print(backtest, result, format_)
     return status
 
