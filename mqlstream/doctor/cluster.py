@@ -27,7 +27,7 @@ READ, WRITE, DESCRIBE = 3, 4, 8  # Kafka's numbers of operations
 NAMES = {READ: "Read", WRITE: "Write", DESCRIBE: "Describe"}
 
 _UNTOLD = -(2**31)  # a broker that tells no rights
-_GROUP, _TRANSACTION = 0, 1
+_GROUP = 0  # what a coordinator is asked for
 _NO_TOPIC, _TOPIC_DENIED, _GROUP_DENIED, _CLUSTER_DENIED, _ID_DENIED, _NO_AUTHORISER = 3, 29, 30, 31, 53, 54
 _LOOKS, _LOOK_AGAIN_S = 10, 0.3
 _NOBODY = -1  # a producer that there never is
@@ -104,7 +104,7 @@ class Cluster:
         return bool(answer.error_code != _NO_AUTHORISER)
 
     async def group(self, name: str) -> Group:
-        node = await self._coordinator(name, _GROUP, _GROUP_DENIED)
+        node = await self._coordinator(name)
         if node is None:
             return Group(name, True, "", 0, None)
         answer = await self._ask(Groups(name), node)
@@ -116,18 +116,15 @@ class Cluster:
     async def may_use_transactions(self, transactional_id: str) -> bool:
         """Whether the principal may write under an id, which must be one that nobody uses.
 
-        It is asked to end a transaction of a producer that there never was: that is refused for want of rights, or else because
-        there is no such producer. Nothing is written for it.
+        Any broker is asked to end a transaction of a producer that there never was: it refuses for want of rights, or else because
+        there is no such producer, or the id is not its to look after. Nothing is written for it.
         """
-        node = await self._coordinator(transactional_id, _TRANSACTION, _ID_DENIED)
-        if node is None:
-            return False
-        answer = await self._ask(EndTxnRequest(transactional_id, _NOBODY, _NOBODY, False), node)
+        answer = await self._ask(EndTxnRequest(transactional_id, _NOBODY, _NOBODY, False))
         return bool(answer.error_code != _ID_DENIED)
 
     async def committed(self, group: str) -> dict[TopicPartition, int]:
         """A group's offsets, of all partitions that it has told of."""
-        node = await self._coordinator(group, _GROUP, _GROUP_DENIED)
+        node = await self._coordinator(group)
         if node is None:
             return {}
         answer = await self._ask(OffsetFetchRequest(group, None), node)
@@ -172,18 +169,18 @@ class Cluster:
             begins, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
         return {place: (begins[place], ends[place]) for place in places}
 
-    async def _coordinator(self, key: str, kind: int, denied: int) -> int | None:
+    async def _coordinator(self, group: str) -> int | None:
         """The node; None: the principal may not know."""
-        answer = await self._ask(FindCoordinatorRequest(key, kind))
+        answer = await self._ask(FindCoordinatorRequest(group, _GROUP))
         for _ in range(_LOOKS):  # a coordinator that moves, or loads what it keeps, is there in a moment
             if not for_code(answer.error_code).retriable:
                 break
             await asyncio.sleep(_LOOK_AGAIN_S)
-            answer = await self._ask(FindCoordinatorRequest(key, kind))
-        if answer.error_code == denied:
+            answer = await self._ask(FindCoordinatorRequest(group, _GROUP))
+        if answer.error_code == _GROUP_DENIED:
             return None
         if answer.error_code:
-            raise for_code(answer.error_code)(key)
+            raise for_code(answer.error_code)(group)
         return int(answer.coordinator_id)
 
     async def _ask(self, request: Any, node: int | None = None) -> Any:

@@ -4,7 +4,8 @@ Rights on topics and groups: brokers tell them with the description of either. R
 found out by asking to end a transaction of a producer that there never was, under an id of each stage that no task has: refused either
 way, and the reason tells. (Beginning a transaction would leave an id in the cluster's log of transactions.) So a rule that allows the ids
 of single tasks, and not those that begin with the stage's name, is not seen.
-The coordinators' own topics are created by the first request that needs them, so without them nothing is asked.
+The groups' own topic is created by the first question about a group, so without it none is asked. (A principal who may not see that topic
+asks nevertheless: a cluster where rights are given out has been used.)
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from mqlstream.topics import declared
 
 AUTHORISATION = "authorisation"
 STAGES = ("ingest", "identify", "score", "accounts")
-GROUPS_LOG, TRANSACTIONS_LOG = "__consumer_offsets", "__transaction_state"  # Kafka's own
+GROUPS_LOG = "__consumer_offsets"  # Kafka's own topic
 
 _BY_ROLE = {"input": {READ}, "internal": {READ, WRITE}, "output": {WRITE}}
 _BY_KEY = {"feedback": {READ, WRITE}, "commands": {READ, WRITE}, "handoff": {READ, WRITE}, "definitions": {DESCRIBE}}

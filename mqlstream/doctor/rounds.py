@@ -61,7 +61,7 @@ async def examine(settings: Settings) -> Report:
         async with connected(kafka) as cluster:
             await _Round(settings, report, cluster, took_ms).go(files)
     except UsageError as error:
-        report.not_checked(_NEED_A_BROKER, str(error))
+        report.not_checked(_NEED_A_BROKER, f"no client can be made with these settings: {error}")
     except UnreachableError as error:
         report.unreachable = str(error)
         mend = "set MQLSTREAM_BOOTSTRAP_SERVERS and MQLSTREAM_SECURITY_PROTOCOL"
@@ -71,6 +71,8 @@ async def examine(settings: Settings) -> Report:
         report.unreachable = f"the broker gave no answer: {reason(error)}"
         report.checks.append(Check(BROKER, PROBLEM, "", report.unreachable))
     report.checks += await working.readiness(settings)
+    order = list(dict.fromkeys(check.check for check in report.checks))
+    report.checks.sort(key=lambda check: order.index(check.check))
     return report
 
 
@@ -87,12 +89,11 @@ class _Round:
     async def go(self, files: Files) -> None:
         report, settings, cluster = self._report, self._settings, self._cluster
         names = list(dict.fromkeys([*self._names.all, *settings.sources]))
-        own = [rights.GROUPS_LOG, rights.TRANSACTIONS_LOG]
-        brokers, told = await cluster.describe([*names, *own])
-        logs = {name: told.pop(name) for name in own if name in told}
+        brokers, told = await cluster.describe([*names, rights.GROUPS_LOG])
+        log = told.pop(rights.GROUPS_LOG)
         await report.heed(BROKER, "", self._brokers(brokers))
         groups: list[Group] = []
-        await report.heed(rights.AUTHORISATION, "", self._rights(told, logs, groups))
+        await report.heed(rights.AUTHORISATION, "", self._rights(told, log, groups))
         report.checks += topics.topic_checks(settings, told)
         if any(topic.there for topic in told.values()):
             await report.heed(topics.TOPICS, "", self._topic_settings())
@@ -121,7 +122,7 @@ class _Round:
                 )
         return found
 
-    async def _rights(self, told: Mapping[str, Topic], logs: Mapping[str, Topic], groups: list[Group]) -> list[Check]:
+    async def _rights(self, told: Mapping[str, Topic], log: Topic, groups: list[Group]) -> list[Check]:
         """What may be done with topics, groups and transactional ids; fills in ``groups``."""
         settings, report, cluster = self._settings, self._report, self._cluster
         checked = await cluster.authorises()
@@ -131,14 +132,12 @@ class _Round:
             )
         else:
             report.checks += rights.topic_rights(settings, told)
-        unused = [name for name, topic in logs.items() if topic.there is False]
-        if rights.GROUPS_LOG not in unused:
-            groups += [await cluster.group(name) for name in rights.groups_of(settings)]
-            if checked:
-                report.checks += rights.group_rights(settings, groups)
-        if checked and rights.TRANSACTIONS_LOG not in unused:
+        if checked:
             report.checks += await rights.transaction_rights(settings, cluster)
-        return [Check(rights.AUTHORISATION, UNCHECKED, name, "nobody has used it on this cluster yet") for name in unused if checked]
+        if log.there is False:
+            return [Check(rights.AUTHORISATION, UNCHECKED, "groups", "nobody has used any on this cluster yet")] if checked else []
+        groups += [await cluster.group(name) for name in rights.groups_of(settings)]
+        return rights.group_rights(settings, groups) if checked else []
 
     async def _topic_settings(self) -> list[Check]:
         try:

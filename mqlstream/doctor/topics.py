@@ -8,7 +8,7 @@ from mqlstream.config import Settings
 from mqlstream.doctor.cluster import Topic
 from mqlstream.doctor.finding import OK, PROBLEM, WARNING, Check, counted, some
 from mqlstream.topics import declared
-from mqlstream.topics.cluster import ALTER, BY_HAND, CREATE, Actual, Difference, compare
+from mqlstream.topics.cluster import ALTER, BY_HAND, CREATE, NEEDED_BY_INSIGHTS, Actual, Difference, compare
 
 TOPICS = "topics"
 PARTITIONS = "partitions"
@@ -34,20 +34,33 @@ def topic_checks(settings: Settings, topics: Mapping[str, Topic]) -> list[Check]
     missing = [each.topic for each in differences if each.action == CREATE]
     if missing:
         found.append(Check(TOPICS, PROBLEM, some(missing), "missing", f"{counted(len(declared()), 'topic')} in all", APPLY))
-    for each in differences:
-        if each.what == "partitions" and each.action == BY_HAND:
-            found.append(
-                Check(TOPICS, PROBLEM, each.topic, f"{each.actual} partitions", f"{each.declared} (MQLSTREAM_PARTITIONS)", each.note)
-            )
-        elif each.what == "partitions" and "insights" in each.note:
-            mend = "run without insights: --roles ingest,score,web; or begin anew with another prefix"
-            found.append(Check(TOPICS, PROBLEM, each.topic, f"{each.actual} partitions", f"{each.declared} for the role insights", mend))
+    found += _wrong_counts(differences)
     for name in settings.sources:
         if name in topics and topics[name].there is False:
             told, mend = "missing, and a source is read from it", "create it, or take it out of MQLSTREAM_SOURCES"
             found.append(Check(TOPICS, PROBLEM, name, told, "a topic", mend))
     there = sum(topic.there is True for topic in topics.values())
     return found or [Check(TOPICS, OK, "", f"{counted(there, 'topic')} there, with the partitions that they must have")]
+
+
+def _wrong_counts(differences: Sequence[Difference]) -> list[Check]:
+    """Those with which `run` refuses to start, topics of one kind and count in one line."""
+    alike: dict[tuple[str | None, str, str, str], list[str]] = {}
+    for each in differences:
+        if each.what != "partitions":
+            continue
+        if each.action == BY_HAND:
+            kind = (each.actual, each.declared, "(MQLSTREAM_PARTITIONS)", each.note)
+        elif each.note == NEEDED_BY_INSIGHTS:
+            mend = "run without insights, --roles ingest,score,web; or begin anew with another prefix"
+            kind = (each.actual, each.declared, "for the role insights", mend)
+        else:
+            continue
+        alike.setdefault(kind, []).append(each.topic)
+    return [
+        Check(TOPICS, PROBLEM, some(names), f"{actual} partitions", f"{wanted} {why}", mend)
+        for (actual, wanted, why, mend), names in alike.items()
+    ]
 
 
 def setting_checks(differences: Sequence[Difference]) -> list[Check]:

@@ -27,6 +27,7 @@ CREATE = "create"
 ALTER = "alter"
 BY_HAND = "by hand"  # must be put right, but not by a program: data would be lost
 LEAVE = "leave"  # worth knowing; nothing is wrong
+NEEDED_BY_INSIGHTS = "the role insights needs the declared number"
 
 _TOPIC_SETTING = 1  # where a setting comes from: the topic's own, not the broker's
 _LIMITS_OF_RETENTION = ("retention.ms", "retention.bytes")
@@ -76,7 +77,7 @@ def _partitions(settings: Settings, topic: Declared, name: str, there: Actual) -
     if topic.role == "internal":
         note = "fixed when it was created: set MQLSTREAM_PARTITIONS to what is there, or begin anew with another prefix"
         return [Difference(name, "partitions", str(wanted), str(there.partitions), BY_HAND, note)]
-    note = "the role insights needs the declared number" if topic.key == "handoff" else "any number will do"
+    note = NEEDED_BY_INSIGHTS if topic.key == "handoff" else "any number will do"
     return [Difference(name, "partitions", str(wanted), str(there.partitions), LEAVE, note)]
 
 

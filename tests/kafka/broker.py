@@ -54,10 +54,14 @@ def missing() -> str:
 
 
 class KafkaServer:
-    """Runs between entering and leaving the context. Raises `RuntimeError` with the end of its log when it does not come up."""
+    """Runs between entering and leaving the context; ``more`` are further properties, which win.
 
-    def __init__(self, folder: Path) -> None:
+    Raises `RuntimeError` with the end of its log when it does not come up.
+    """
+
+    def __init__(self, folder: Path, more: str = "") -> None:
         self._folder = folder
+        self._more = more
         self._port, self._controller = _free_ports(2)
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -74,7 +78,8 @@ class KafkaServer:
     def __enter__(self) -> KafkaServer:
         _fetch()
         properties = self._folder / "server.properties"
-        properties.write_text(_PROPERTIES.format(port=self._port, controller=self._controller, data=self.data))
+        text = _PROPERTIES.format(port=self._port, controller=self._controller, data=self.data)
+        properties.write_text(text + self._more.format(port=self._port, controller=self._controller))
         cluster = base64.urlsafe_b64encode(uuid4().bytes).decode().rstrip("=")
         subprocess.run([*_java("kafka.tools.StorageTool"), "format", "-t", cluster, "-c", str(properties)], check=True, capture_output=True)
         self._properties = properties
