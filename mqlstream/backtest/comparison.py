@@ -33,13 +33,13 @@ class Backtest:
         self.new = Side(new, settings)
         self.old = Side(old, settings) if old is not None else None
         self.zone = ZoneInfo(new.timezone)
-        self._answers = Answers(None if old is None else {new.id, old.id})
+        self.answers = Answers(None if old is None else {new.id, old.id})
         self._reasons: dict[str, list[Reason]] = {}
 
     def apply(self, event: Event) -> None:
         """Apply the next event in order to both."""
         if event.kind == "feedback":
-            event = self._answers.hear(event)
+            event = self.answers.hear(event)
         self.advance(event.time)
         self._take(self.new.replay.apply(event), self.old.replay.apply(event) if self.old is not None else [])
 
@@ -64,7 +64,7 @@ class Backtest:
             self._set_apart(new_first, self.old, new_qualifies=True)
             self._set_apart(old_first, self.new, new_qualifies=False)
         for lead_id in erased:
-            self._answers.forget(lead_id)
+            self.answers.forget(lead_id)
             self._reasons.pop(lead_id, None)
 
     def _set_apart(self, first: list[Output], other: Side, *, new_qualifies: bool) -> None:
@@ -131,10 +131,10 @@ class Backtest:
 
     def feedback(self) -> dict[str, Any] | None:
         """Precision and recall of both, and their rules side by side; None when sales answered nothing."""
-        if not self._answers:
+        if not self.answers:
             return None
-        new, new_rules = self._answers.figures(self.new.mqls)
-        old, old_rules = self._answers.figures(self.old.mqls) if self.old is not None else (None, [])
+        new, new_rules = self.answers.figures(self.new.mqls)
+        old, old_rules = self.answers.figures(self.old.mqls) if self.old is not None else (None, [])
         lines = {"old": _by_rule(old_rules), "new": _by_rule(new_rules)}
         rules = dict.fromkeys(line["rule"] for line in (*new_rules, *old_rules))
         return {"old": old, "new": new, "rules": [{"rule": rule, **{side: lines[side].get(rule) for side in lines}} for rule in rules]}

@@ -69,6 +69,8 @@ def command(
     backtest = Backtest(tried, old, settings)
     _replay(backtest, _retained(backtest, settings) if topic else None, files, settings)
     status = tell_outcomes(backtest.new.replay.outcomes)
+    if backtest.answers.left_out:
+        click.echo(f"{backtest.answers.left_out} answers of sales are about other definitions and left out of account", err=True)
     rows = backtest.rows()
     result = {"new": head(tried), "old": head(old), "summary": backtest.summary(rows), "feedback": backtest.feedback(), "leads": rows}
     if html is not None:

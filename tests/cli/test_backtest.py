@@ -318,7 +318,9 @@ def test_definitions_of_two_names_share_sales_answers(folder: Path) -> None:
 
 def test_answers_about_a_definition_that_is_not_asked_for_are_left_out(folder: Path) -> None:
     events = [{**event, "definition": "third"} if event["kind"] == "feedback" else event for event in quarter()]
-    assert result(*BOTH, "-", stdin=lines(events))["feedback"] is None
+    done = run_here(*BOTH, "-", "--format", "json", stdin=lines(events))
+    assert json.loads(done.stdout)["feedback"] is None
+    assert "4 answers of sales are about other definitions and left out of account\n" in done.stderr
 
 
 def test_an_answer_that_comes_twice_counts_once(folder: Path) -> None:
