@@ -14,7 +14,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaError, for_code
+from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, for_code
 from aiokafka.protocol.admin import DescribeAclsRequest
 from aiokafka.protocol.commit import OffsetFetchRequest
 from aiokafka.protocol.coordination import FindCoordinatorRequest
@@ -89,13 +89,18 @@ class Cluster:
             found[name] = Topic(name, there, told, _operations(rights))
         return Brokers(answer.cluster, answer.controller, addresses), found
 
-    async def reaches(self, node: int) -> bool:
-        """Whether a broker can be reached from here at the address that it announces."""
-        try:
-            async with asyncio.timeout(ANSWER_S):
-                return bool(await self._client.ready(node))
-        except TimeoutError:
-            return False
+    async def out_of_reach(self) -> dict[int, str]:
+        """The brokers that cannot be reached from here at the addresses that they announce, node -> host:port."""
+        found = {}
+        for broker in self._client.cluster.brokers():
+            try:
+                async with asyncio.timeout(ANSWER_S):
+                    reached = await self._client.ready(broker.nodeId)
+            except TimeoutError:
+                reached = False
+            if not reached:
+                found[broker.nodeId] = f"{broker.host}:{broker.port}"
+        return found
 
     async def authorises(self) -> bool:
         """Whether the cluster checks rights at all."""
@@ -184,8 +189,11 @@ class Cluster:
         return int(answer.coordinator_id)
 
     async def _ask(self, request: Any, node: int | None = None) -> Any:
-        async with asyncio.timeout(ANSWER_S):
-            return await self._client.send(self._client.get_random_node() if node is None else node, request)
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                return await self._client.send(self._client.get_random_node() if node is None else node, request)
+        except NotImplementedError as error:  # a broker that knows only other versions of the question
+            raise IncompatibleBrokerVersion(str(error)) from None
 
 
 def _operations(told: int) -> frozenset[int] | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from aiokafka.errors import IncompatibleBrokerVersion, KafkaError
 
@@ -32,8 +33,10 @@ class Report:
     checks: list[Check] = field(default_factory=list)
     unreachable: str = ""
 
-    def not_checked(self, names: Sequence[str], why: str) -> None:
-        self.checks += [Check(name, UNCHECKED, "", why) for name in names]
+    def broken_off(self, why: str) -> None:
+        """No broker can be asked any more: tell what was not checked for that."""
+        told = {check.check for check in self.checks}
+        self.checks += [Check(name, UNCHECKED, "", why) for name in _NEED_A_BROKER if name not in told]
 
     async def heed(self, name: str, about: str, asked: Awaitable[list[Check]]) -> None:
         """Take in what a check finds; why it found nothing otherwise."""
@@ -60,20 +63,38 @@ async def examine(settings: Settings) -> Report:
         took_ms = (time.monotonic() - began) * 1000
         async with connected(kafka) as cluster:
             await _Round(settings, report, cluster, took_ms).go(files)
-    except UsageError as error:
-        report.not_checked(_NEED_A_BROKER, f"no client can be made with these settings: {error}")
+    except UsageError:  # stands among the settings' checks
+        report.broken_off("no client can be made with these settings")
     except UnreachableError as error:
         report.unreachable = str(error)
         mend = "set MQLSTREAM_BOOTSTRAP_SERVERS and MQLSTREAM_SECURITY_PROTOCOL"
-        report.checks.append(Check(BROKER, PROBLEM, "", str(error), "a broker that answers", mend))
-        report.not_checked(_NEED_A_BROKER[1:], "no broker answers")
+        report.checks += await _announced(kafka) or [Check(BROKER, PROBLEM, "", str(error), "a broker that answers", mend)]
+        report.broken_off("no broker answers")
     except (KafkaError, OSError, TimeoutError) as error:
         report.unreachable = f"the broker gave no answer: {reason(error)}"
         report.checks.append(Check(BROKER, PROBLEM, "", report.unreachable))
+        report.broken_off("no broker answers")
     report.checks += await working.readiness(settings)
     order = list(dict.fromkeys(check.check for check in report.checks))
     report.checks.sort(key=lambda check: order.index(check.check))
     return report
+
+
+async def _announced(kafka: Mapping[str, Any]) -> list[Check]:
+    """The usual reason why a cluster that answers cannot be worked with; nothing when it does not even answer."""
+    try:
+        async with connected(kafka) as cluster:
+            return _out_of_reach(await cluster.out_of_reach())
+    except (KafkaError, OSError, TimeoutError):
+        return []
+
+
+def _out_of_reach(addresses: Mapping[int, str]) -> list[Check]:
+    expected, mend = "an address that clients reach", "set the broker's advertised.listeners"
+    return [
+        Check(BROKER, PROBLEM, address, f"broker {node} announces itself there, and cannot be reached from here", expected, mend)
+        for node, address in addresses.items()
+    ]
 
 
 class _Round:
@@ -114,13 +135,7 @@ class _Round:
         servers = ",".join(self._settings.kafka.bootstrap_servers)
         told = f"answered within {self._took_ms:.0f} ms; {counted(len(brokers.addresses), 'broker')}, cluster {brokers.cluster}"
         found = [Check(BROKER, OK, servers, told)]
-        for node, address in brokers.addresses.items():
-            if not await self._cluster.reaches(node):
-                announced = f"broker {node} announces itself there, and cannot be reached from here"
-                found.append(
-                    Check(BROKER, PROBLEM, address, announced, "its address as clients see it", "set the broker's advertised.listeners")
-                )
-        return found
+        return found + _out_of_reach(await self._cluster.out_of_reach())
 
     async def _rights(self, told: Mapping[str, Topic], log: Topic, groups: list[Group]) -> list[Check]:
         """What may be done with topics, groups and transactional ids; fills in ``groups``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +26,16 @@ pytestmark = pytest.mark.kafka
 
 MANIFEST = Path(__file__).parents[2] / "deploy" / "kubernetes" / "user.yaml"
 USERS = {"mqlstream": "worker-secret", "nobody": "nobody-secret"}
-# Whoever comes without a name may do everything: the broker itself, and the test. Users log in at a listener of their own.
+# Whoever comes without a name may do everything: the broker itself, and the test. Users log in at a listener of their own, and a third
+# one announces an address at which nobody listens.
 GUARDED = """
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller},USERS://127.0.0.1:USERS_PORT
-advertised.listeners=PLAINTEXT://127.0.0.1:{port},USERS://127.0.0.1:USERS_PORT
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,USERS:SASL_PLAINTEXT
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller},USERS://127.0.0.1:<USERS>,LOST://127.0.0.1:<LOST>
+advertised.listeners=PLAINTEXT://127.0.0.1:{port},USERS://127.0.0.1:<USERS>,LOST://127.0.0.1:<NOBODY>
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,USERS:SASL_PLAINTEXT,LOST:PLAINTEXT
 authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
 super.users=User:ANONYMOUS
 sasl.enabled.mechanisms=PLAIN
-listener.name.users.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required LOGINS;
+listener.name.users.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required <LOGINS>;
 """
 RESOURCES = {"topic": ResourceType.TOPIC, "group": ResourceType.GROUP, "transactionalId": ResourceType.TRANSACTIONAL_ID}
 OPERATIONS = {"Read": AclOperation.READ, "Write": AclOperation.WRITE, "Describe": AclOperation.DESCRIBE}
@@ -43,12 +44,12 @@ OPERATIONS = {"Read": AclOperation.READ, "Write": AclOperation.WRITE, "Describe"
 class Guarded:
     """A broker that checks rights. `doctor` is asked as one of `USERS`, with the manifest's names of topics and groups."""
 
-    def __init__(self, server: KafkaServer, users_port: int, folder: Path) -> None:
+    def __init__(self, server: KafkaServer, ports: Mapping[str, int], folder: Path) -> None:
         self.admin = AdminClient({"bootstrap.servers": server.bootstrap})
-        self._users = f"127.0.0.1:{users_port}"
+        self.ports = ports
         own = {"MQLSTREAM_APP_ID": "mqlstream", "MQLSTREAM_TOPIC_PREFIX": "mql."}
-        self._installation = Installation(server.bootstrap, folder, [DEFINITIONS / "steady.yaml"], own)
-        self._installation.apply_topics()
+        self.installation = Installation(server.bootstrap, folder, [DEFINITIONS / "steady.yaml"], own)
+        self.installation.apply_topics()
 
     def allow(self, rules: Sequence[AclBinding]) -> None:
         for done in self.admin.create_acls(list(rules)).values():
@@ -61,7 +62,7 @@ class Guarded:
     def doctor(self, user: str) -> dict[str, list[dict[str, Any]]]:
         login = {"SECURITY_PROTOCOL": "SASL_PLAINTEXT", "SASL_PLAIN_USERNAME": user, "SASL_PLAIN_PASSWORD": USERS[user]}
         more = {f"MQLSTREAM_{name}": value for name, value in login.items()}
-        return checks(self._installation, MQLSTREAM_BOOTSTRAP_SERVERS=self._users, **more)
+        return checks(self.installation, MQLSTREAM_BOOTSTRAP_SERVERS=f"127.0.0.1:{self.ports['USERS']}", **more)
 
 
 def checks(installation: Installation, **more: str) -> dict[str, list[dict[str, Any]]]:
@@ -101,11 +102,13 @@ def _filter(rule: AclBinding) -> Any:
 @pytest.fixture(scope="module")
 def guarded(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     """Needs what ``kafka`` needs, and is skipped with it."""
-    users_port = free_port()
+    ports = {name: free_port() for name in ("USERS", "LOST", "NOBODY")}
     logins = " ".join(f'user_{name}="{password}"' for name, password in USERS.items())
-    properties = GUARDED.replace("USERS_PORT", str(users_port)).replace("LOGINS", logins)
+    properties = GUARDED.replace("<LOGINS>", logins)
+    for name, port in ports.items():
+        properties = properties.replace(f"<{name}>", str(port))
     with KafkaServer(tmp_path_factory.mktemp("guarded"), properties) as server:
-        yield Guarded(server, users_port, tmp_path_factory.mktemp("installation"))
+        yield Guarded(server, ports, tmp_path_factory.mktemp("installation"))
 
 
 def test_the_rights_of_the_manifest_are_all_that_a_worker_needs_and_one_that_is_taken_away_is_named(guarded: Guarded) -> None:
@@ -113,7 +116,7 @@ def test_the_rights_of_the_manifest_are_all_that_a_worker_needs_and_one_that_is_
     guarded.allow(rules)
     found = guarded.doctor("mqlstream")
     assert [check["status"] for check in found["authorisation"]] == ["ok", "ok", "ok"], found
-    assert not [check for of_name in found.values() for check in of_name if check["status"] in ("problem", "warning")]
+    assert not [check for of_name in found.values() for check in of_name if check["status"] == "problem"]
     settings = found["topics"][1]
     assert (settings["status"], settings["found"].startswith("their settings cannot be read")) == ("not checked", True)
     taken = [rule for rule in rules if rule.name == "mql.handoff.v1" and rule.operation == AclOperation.WRITE]
@@ -139,6 +142,14 @@ def test_a_principal_without_rights_sees_nothing_and_is_told_so_rather_than_that
     assert set(guarded.admin.list_topics(timeout=30).topics) == before, "nothing is created by looking"
 
 
+def test_a_broker_that_announces_an_address_which_nobody_reaches_is_told_as_that(guarded: Guarded) -> None:
+    done = guarded.installation.command("doctor", "--format", "json", MQLSTREAM_BOOTSTRAP_SERVERS=f"127.0.0.1:{guarded.ports['LOST']}")
+    assert done.returncode == 3
+    (check,) = [check for check in json.loads(done.stdout) if check["check"] == "broker"]
+    assert (check["status"], check["about"]) == ("problem", f"127.0.0.1:{guarded.ports['NOBODY']}")
+    assert check["mend"] == "set the broker's advertised.listeners"
+
+
 async def test_an_installation_at_work_is_well_and_what_is_wrong_with_its_topics_is_found(kafka: str, tmp_path: Path) -> None:
     installation = Installation(kafka, tmp_path, [DEFINITIONS / "steady.yaml"])
     try:
@@ -150,7 +161,7 @@ async def test_an_installation_at_work_is_well_and_what_is_wrong_with_its_topics
         worker = installation.worker("one")
         await worker.ready()
         found = checks(installation, MQLSTREAM_HTTP_BIND=worker.url.removeprefix("http://"))
-        wrong = [check for of_name in found.values() for check in of_name if check["status"] != "ok"]
+        wrong = [check for of_name in found.values() for check in of_name if check["status"] in ("problem", "warning")]
         assert not wrong
         assert found["authorisation"][0]["found"].startswith("not checked: the broker has no authoriser")
         assert any(check["about"] == worker.url and check["found"] == "ready" for check in found["workers"])
