@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ import click
 
 from mqlstream.backtest.comparison import CHANGES, STAYS, Backtest, Row, head
 from mqlstream.backtest.page import page
-from mqlstream.cli.lines import Line, accepted, check_there, in_order, opened, progress, tell_outcomes
+from mqlstream.cli.lines import Line, accepted, check_there, in_order, opened, progress, progress_over, tell_outcomes
 from mqlstream.cli.logs import configure, quiet_client
 from mqlstream.cli.options import config_option
 from mqlstream.cli.output import emit, format_option
@@ -128,7 +128,8 @@ def _retained(backtest: Backtest, settings: Settings) -> list[Line]:
 def _replay(backtest: Backtest, there: list[Line] | None, files: tuple[str, ...], settings: Settings) -> None:
     with ExitStack() as stack:
         if there is not None:
-            lines: Iterable[Line] = in_order(iter(there), lambda _: None)
+            passed = stack.enter_context(progress_over(sum(len(line.raw) for line in there), 1, "Backtesting", quiet=True))
+            lines = in_order(iter(there), passed)
         else:
             # The input is gone through twice: read, then applied.
             passed = stack.enter_context(progress(files, 2, "Backtesting", quiet=True))

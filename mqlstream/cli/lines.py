@@ -57,6 +57,13 @@ def progress(names: tuple[str, ...], times: int, label: str, *, quiet: bool) -> 
     """
     regular = all(Path(name).is_file() for name in names)  # a pipe and "-" are none
     size = sum(Path(name).stat().st_size for name in names) if regular else 0
+    with progress_over(size, times, label, quiet=quiet) as passed:
+        yield passed
+
+
+@contextmanager
+def progress_over(size: int, times: int, label: str, *, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """As `progress`, for ``size`` bytes that are elsewhere."""
     if size < _LONG or not sys.stderr.isatty() or (sys.stdout.isatty() and not quiet):
         yield lambda _: None
         return
