@@ -84,19 +84,23 @@ async def progress(cluster: Cluster, groups: Sequence[Group], topics: Mapping[st
     places = {place for offsets in told.values() for place in offsets} & there
     ends = await cluster.offsets(places) if places else {}
     idle = [group.name for group in groups if not group.denied and not group.members and not told[group.name]]
-    found = [_progress(group, told[group.name], ends) for group in groups if group.name in told and group.name not in idle]
+    found = [group_check(group, told[group.name], ends) for group in groups if group.name in told and group.name not in idle]
     if idle:
-        found.append(Check(WORKERS, OK, some(idle, len(idle)), "no worker has been in these groups"))
+        found.append(Check(WORKERS, OK, some(idle, len(idle)), "no members, and no offsets told yet"))
     return found
 
 
-def _progress(group: Group, offsets: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, tuple[int, int]]) -> Check:
+def group_check(group: Group, offsets: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, tuple[int, int]]) -> Check:
+    """One line. ``ends``: beginning and end of the partitions that there are. Pure."""
     about = f"group {group.name}"
     members = f"{counted(group.members, 'member')}, {group.state.lower()}" if group.members else "no members"
     if not offsets:
         return Check(WORKERS, OK, about, f"{members}, has told no offsets yet")
     lag = sum(max(0, ends[place][1] - offset) for place, offset in offsets.items() if place in ends)
-    return Check(WORKERS, OK, about, f"{members}, {counted(lag, 'offset')} behind in {counted(len(offsets), 'partition')}")
+    told = f"{members}, {counted(lag, 'offset')} behind in {counted(len(offsets), 'partition')}"
+    if lag and not group.members:
+        return Check(WORKERS, WARNING, about, told, "a worker with this role", "mqlstream run; deploy/runbooks/worker-down.md")
+    return Check(WORKERS, OK, about, told)
 
 
 async def dead_letters(cluster: Cluster, topic: str, partitions: int) -> list[Check]:

@@ -11,14 +11,19 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaConnectionError
 
 from mqlstream.config import Settings
 from mqlstream.demo.broker import PARTITIONS, EmbeddedBroker
 from mqlstream.doctor.clocks import future_check, skew_check
 from mqlstream.doctor.cluster import DESCRIBE, READ, WRITE, Group, Partition, Topic
+from mqlstream.doctor.finding import Check
 from mqlstream.doctor.rights import group_rights, needed, topic_rights
+from mqlstream.doctor.rounds import Report
 from mqlstream.doctor.topics import partition_checks, setting_checks
+from mqlstream.doctor.working import group_check
+from mqlstream.errors import UsageError
 from mqlstream.topics import Topics
 from mqlstream.topics.cluster import ALTER, BY_HAND, LEAVE, Difference
 from tests.cli.conftest import Run, run_here
@@ -255,6 +260,30 @@ def test_a_group_that_may_only_be_looked_at_lacks_the_right_to_read() -> None:
     assert (check.about, check.found) == ("a, c", "no right to Read")
     (check,) = group_rights(Settings(), [Group("a", False, "Empty", 0, None)])
     assert check.status == "not checked"
+
+
+def test_a_group_that_is_behind_is_a_warning_only_where_nobody_works() -> None:
+    place, gone = TopicPartition(TOPICS.lead_events, 0), TopicPartition("gone", 0)
+    offsets, ends = {place: 7, gone: 3}, {place: (2, 12)}
+    working, left = Group("g", False, "Stable", 2, None), Group("g", False, "Empty", 0, None)
+    assert group_check(working, offsets, ends).status == "ok"
+    assert group_check(working, offsets, ends).found == "2 members, stable, 5 offsets behind in 2 partitions"
+    assert group_check(left, offsets, ends).status == "warning"
+    assert group_check(left, {place: 12}, ends).status == "ok"
+
+
+async def test_a_broker_that_goes_away_while_it_is_asked_is_told_and_what_comes_after_is_still_looked_at() -> None:
+    async def asked(error: Exception | None) -> list[Check]:
+        if error is not None:
+            raise error
+        return [Check("topics", "ok", "", "all there")]
+
+    report = Report()
+    await report.heed("clock", "", asked(KafkaConnectionError("closed")))
+    await report.heed("topics", "", asked(None))
+    await report.heed("definitions", "", asked(UsageError("a record that is no definition")))
+    assert [(check.check, check.status) for check in report.checks] == [("clock", "problem"), ("topics", "ok"), ("definitions", "problem")]
+    assert report.unreachable == "clock: KafkaConnectionError: closed"
 
 
 def test_partitions_that_are_offline_take_no_writes_or_lack_a_copy_are_told_apart() -> None:
