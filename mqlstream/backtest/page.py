@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from mqlstream.backtest.chart import chart
 from mqlstream.backtest.comparison import BECOMES, MOVES, STAYS, STOPS
-from mqlstream.backtest.reasons import Reason
+from mqlstream.backtest.reasons import Reason, in_words
 
 MOST = 1000  # leads in one table
 _NONE = "–"  # noqa: RUF001 (an en dash, as one sets it in a table)
@@ -170,17 +170,7 @@ def _total(mql: Mapping[str, Any]) -> str:
 
 
 def _why(reasons: Iterable[Reason], *, compared: bool) -> str:
-    def told(each: Reason) -> str:
-        if each["what"] == "stage":
-            return f"{each['old']} before, {each['new']} now"
-        name = f"threshold of {each['label']}" if each["what"] == "threshold" else each["label"]
-        return f"{name} {_points(each['old'])} → {_points(each['new'])}" if compared else f"{name} {_points(each['new'])}"
-
-    return "; ".join(map(told, reasons)) or _NONE
-
-
-def _points(value: float | None) -> str:
-    return "none" if value is None else f"{value:g}"
+    return "; ".join(in_words(each, compared=compared, arrow="→") for each in reasons) or _NONE
 
 
 def _percent(ratio: float | None) -> str:

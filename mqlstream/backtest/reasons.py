@@ -35,16 +35,26 @@ def reasons(
     found = [told("rule", rule, mine.get(rule), theirs.get(rule)) for rule in ahead[:MOST]]
     if other is None:
         return found
+    if other["stage"] == "disqualified":
+        found.insert(0, told("stage", "disqualified", "mql", "disqualified"))
     own = qualifying["threshold"]
     for name in sorted({*own, *threshold}):
         if own.get(name, float("-inf")) < threshold.get(name, float("-inf")):
             found.append(told("threshold", name, own.get(name), threshold.get(name)))
-    if other["stage"] == "disqualified":
-        found.append(told("stage", "disqualified", "mql", "disqualified"))
     if not found:  # the conditions differ in another way: what the lead has is told all the same
         top = sorted(mine, key=lambda rule: (-mine[rule], rule))
         found = [told("rule", rule, mine[rule], theirs.get(rule)) for rule in top[:MOST]]
     return found
+
+
+def in_words(reason: Reason, *, compared: bool, arrow: str = "->") -> str:
+    """A reason as people read it, old and new; ``compared`` is False where there is nothing old."""
+    if reason["what"] == "stage":
+        return f"{reason['old']} {arrow} {reason['new']}"
+    none = "0" if reason["what"] == "rule" else "none"
+    old, new = (none if value is None else f"{value:g}" for value in (reason["old"], reason["new"]))
+    name = f"threshold of {reason['label']}" if reason["what"] == "threshold" else reason["label"]
+    return f"{name} {old} {arrow} {new}" if compared else f"{name} {new}"
 
 
 def _points(contributions: Iterable[Mapping[str, Any]]) -> tuple[dict[str, float], dict[str, str]]:

@@ -16,6 +16,7 @@ import click
 
 from mqlstream.backtest.comparison import CHANGES, STAYS, Backtest, Row, head
 from mqlstream.backtest.page import page
+from mqlstream.backtest.reasons import in_words
 from mqlstream.cli.lines import Line, accepted, check_there, in_order, opened, progress, progress_over, tell_outcomes
 from mqlstream.cli.logs import configure, quiet_client
 from mqlstream.cli.options import config_option
@@ -160,18 +161,12 @@ def _line(backtest: Backtest, row: Row) -> dict[str, Any]:
         mql = row[side]
         sides[side] = None if mql is None else f"{datetime.fromtimestamp(mql['qualified_at'] / 1000, backtest.zone):%Y-%m-%d %H:%M}"
         sides[f"{side}_total"] = None if mql is None else f"{mql['score']['total']:.2f}"
-    told = [f"{each['label']} {_amount(each['old'])} -> {_amount(each['new'])}" for each in row["reasons"]]
-    if backtest.old is None:
-        told = [f"{each['label']} {_amount(each['new'])}" for each in row["reasons"]]
+    told = [in_words(each, compared=backtest.old is not None) for each in row["reasons"]]
     return {"lead": row["lead_id"], "change": row["change"], **sides, "days": row["days"], "reasons": "; ".join(told) or None}
 
 
 def _sides(backtest: Backtest) -> tuple[str, ...]:
     return ("old", "new") if backtest.old is not None else ("new",)
-
-
-def _amount(value: Any) -> str:
-    return "-" if value is None else f"{value:g}" if isinstance(value, float | int) else str(value)
 
 
 def _print_feedback(feedback: Mapping[str, Any], sides: Sequence[str]) -> None:
@@ -194,4 +189,5 @@ def _summarise(summary: Mapping[str, Any]) -> None:
     click.echo(f"leads: {told}" + ("" if moved is None else f"; of those that move, the median by {moved:+g} days"), err=True)
     click.echo("MQLs by week, old and new:", err=True)
     for week in summary["weeks"]:
-        click.echo(f"  {week['week']} from {week['monday']}  {_amount(week['old']):>6}  {_amount(week['new']):>6}", err=True)
+        old = "-" if week["old"] is None else week["old"]
+        click.echo(f"  {week['week']} from {week['monday']}  {old:>6}  {week['new']:>6}", err=True)

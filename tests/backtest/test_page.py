@@ -69,7 +69,7 @@ def test_a_page_says_what_was_compared_and_how_to_do_it_again() -> None:
     read = Reader(page(result([row("ann"), row("bob", "stops"), row("eve", "moves")]), ZONE, command))
     title = f"Backtest of first version 2 ({'ab' * 6}) against first version 1 ({'cd' * 6})"
     assert read.texts.count(title) == 2
-    assert {"ab" * 32, "cd" * 32, command, "ann", "bob", "eve", "2026-11-02 10:00", "+3", "Looked at pricing none → 20"} <= set(read.texts)
+    assert {"ab" * 32, "cd" * 32, command, "ann", "bob", "eve", "2026-11-02 10:00", "+3", "Looked at pricing 0 → 20"} <= set(read.texts)
 
 
 def test_nothing_of_a_page_comes_from_elsewhere_or_runs() -> None:
@@ -90,7 +90,7 @@ def test_data_is_text_whatever_stands_in_it() -> None:
     assert "script" not in read.tags
     assert "<script>" not in text
     assert read.texts.count(EVIL) == 4, "definition, lead, rule, command"
-    assert f"{EVIL} none → 20" in read.texts
+    assert f"{EVIL} 0 → 20" in read.texts
 
 
 def test_a_long_list_is_cut_and_says_so() -> None:

@@ -307,6 +307,8 @@ def test_another_threshold_and_another_disqualification_are_told_as_reasons(fold
     assert rows["ann"]["reasons"] == [{"what": "threshold", "name": "total", "label": "total", "old": 100.0, "new": 60.0}]
     told = {"what": "stage", "name": "disqualified", "label": "disqualified", "old": "mql", "new": "disqualified"}
     assert (rows["bob"]["change"], rows["bob"]["reasons"]) == ("stops", [told])
+    table = run_here(*BOTH, "-", stdin=lines(diary.events)).stdout
+    assert [line.rpartition("  ")[2] for line in table.splitlines()] == ["REASONS", "threshold of total 100 -> 60", "mql -> disqualified"]
 
 
 def test_definitions_of_two_names_share_sales_answers(folder: Path) -> None:
