@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -11,7 +11,7 @@ import orjson
 from mqlstream.core.account_table import AccountTable
 from mqlstream.core.event import Event
 from mqlstream.core.lead import Lead
-from mqlstream.core.outcome import Outcome
+from mqlstream.core.outcome import Outcome, Reason, ignored
 from mqlstream.core.outputs import Output
 from mqlstream.core.packing import unpack
 from mqlstream.core.plan import HandoffShape, Program
@@ -37,12 +37,14 @@ _BATCH = 10_000  # events between two packings of the table
 class Replay:
     """A table of leads to which events are applied one after the other.
 
-    ``machines``: what gives a mail scanner's clicks away; None: nothing does.
+    ``machines``: what gives a mail scanner's clicks away; None: nothing does. ``bounded``: know of no more events than production
+    does, whose ledger forgets: a conflicting duplicate of what the flood, the horizon or the ledger let go then counts as another event.
     ``latest`` is the time of the newest accepted event, in epoch milliseconds; -1 before the first.
     """
 
-    def __init__(self, program: Program, machines: Rules | None = None) -> None:
+    def __init__(self, program: Program, machines: Rules | None = None, *, bounded: bool = False) -> None:
         self.program = program
+        self._first: defaultdict[str, dict[tuple[str, str], Event]] | None = None if bounded else defaultdict(dict)
         self._machines = machines
         self._watched: dict[str, Watched] = {}
         self._waiting = Waiting()  # clicks, for visits
@@ -58,6 +60,9 @@ class Replay:
     def apply(self, event: Event) -> list[Output]:
         """Apply one event; returns what it set off, in order, after what timers did before it."""
         outputs = self.advance(event.time)
+        if self._first is not None and not event.via and self._first[event.lead].setdefault((event.source, event.id), event) != event:
+            self.count(event.kind, ignored(Reason.CONFLICTING_DUPLICATE))
+            return outputs
         verdicts: Sequence[Event] = ()
         if self._machines is not None and event.kind == "email_click":
             watched = self._watched.setdefault(event.lead, Watched())
@@ -73,6 +78,8 @@ class Replay:
         result = step(self.program, lead, event)
         if lead.state.due != due:
             self._table.schedule(lead)
+        if self._first is not None and not lead.state.seq:
+            self._first.pop(event.lead, None)  # erased
         self.count(event.kind, result.outcome)
         self.latest = max(self.latest, lead.state.as_of)
         self._applied += 1

@@ -59,7 +59,7 @@ def command(
     settings = load_settings(config_file, {})
     options = ingest_options(settings)
     program = program_of(_distinct([load(path, warn=lambda finding: click.echo(str(finding), err=True)) for path in definitions]), settings)
-    replay = Replay(program, machine_rules(settings))
+    replay = Replay(program, machine_rules(settings), bounded=presorted)
     check_there(files)
     with ExitStack() as stack:
         # Sorted input is gone through twice: read, then applied.

@@ -392,3 +392,27 @@ def _read(terminal: int) -> bytes:
         return os.read(terminal, 65_536)
     except OSError:  # nobody has it open for writing any more
         return b""
+
+
+def test_what_the_flood_let_go_is_still_known_when_it_comes_again_with_another_content(mqlstream: Run, folder: Path) -> None:
+    (folder / "flood.yaml").write_text(
+        "definition: flood\nversion: 1\nbounds: {per_day: 1}\n"
+        "rules: [{id: visit, on: web_visit, points: 1}]\n"
+        "inactivity: [{id: idle, after: 1d, points: -10}]\nqualify: {threshold: {total: 50}}\n"
+    )
+    visit = {"kind": "web_visit", "lead_id": "ann", "source": "s", "path": "/"}
+    first, other = "2026-11-02T08:00:00Z", "2026-11-03T07:00:00Z"
+    events = [
+        {**visit, "id": "a", "time": first},
+        {**visit, "id": "b", "time": other},
+        {**visit, "id": "c", "time": other},
+        {**visit, "id": "c", "time": "2026-11-03T08:00:00Z"},
+    ]
+    (folder / "flood.jsonl").write_text(lines(events))
+    done = mqlstream("score", "--definition", "flood.yaml", "--leads", "flood.jsonl")
+    assert json.loads(done.stdout)["score"]["total"] == 2.0, "c ended the gap at 7, and is no event at 8"
+    assert done.stderr == "4 events: 2 scored, 1 ignored(conflicting_duplicate), 1 ignored(flood)\n"
+    erased = {"kind": "command", "lead_id": "ann", "source": "ops", "id": "x", "time": "2026-11-03T07:30:00Z", "do": "erase", "by": "ann"}
+    (folder / "flood.jsonl").write_text(lines([*events, erased]))
+    done = mqlstream("score", "--definition", "flood.yaml", "--leads", "flood.jsonl")
+    assert json.loads(done.stdout)["score"]["total"] == 1.0, "what came after an erasure is new"
