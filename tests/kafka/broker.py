@@ -81,7 +81,8 @@ class KafkaServer:
         text = _PROPERTIES.format(port=self._port, controller=self._controller, data=self.data)
         properties.write_text(text + self._more.format(port=self._port, controller=self._controller))
         cluster = base64.urlsafe_b64encode(uuid4().bytes).decode().rstrip("=")
-        made = [*_java("kafka.tools.StorageTool"), "format", f"--cluster-id={cluster}", "-c", str(properties)]  # an id may begin with a dash
+        # An id may begin with a dash.
+        made = [*_java("kafka.tools.StorageTool"), "format", f"--cluster-id={cluster}", "-c", str(properties)]
         subprocess.run(made, check=True, capture_output=True)
         self._properties = properties
         self.start()
