@@ -279,7 +279,7 @@ class Task:
                     await self._commit(writer, Effects(), self._committed, telling=True)
 
     async def _commit(self, writer: Writer, effects: Effects, positions: dict[Partition, int], telling: bool) -> None:
-        """One transaction. ``telling``: with the group's offsets, which cost as many requests as all the rest."""
+        """One transaction. ``telling``: with the group's offsets, which are a third of its requests."""
         async with self._patience():
             await writer.commit(self._transaction(effects, positions, telling))
         self._committed = positions

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,7 @@ def alive(*kinds: type) -> int:
 
 
 def fed(stage: Stage) -> Processor:
-    """A processor that has worked, answered its outputs' part in the work, and kept all that it keeps."""
+    """A processor that has worked and keeps what it keeps; another one restored from it is dropped again."""
     processor = stage.processor(0)
     show(processor, Surroundings(1, frozenset, lambda: START))
     events = touches()
@@ -83,13 +83,13 @@ def fed(stage: Stage) -> Processor:
         for number, each in enumerate(events)
         if each.kind in ("web_visit", "form_fill")
     ]
-    batches: dict[str, list[Read]] = {
-        "ingest": [Read(None, orjson.dumps(each), topic=TOPICS.web_visits) for each in raw],
-        "identify": of_ingest(raw),
-        "score": read(events),
-        "accounts": of_score(events),
+    batches: dict[str, Callable[[], list[Read]]] = {
+        "ingest": lambda: as_sent(raw),
+        "identify": lambda: of_ingest(raw),
+        "score": lambda: read(events),
+        "accounts": lambda: of_score(events),
     }
-    effects = processor.process(batches[stage.name], START)
+    effects = processor.process(batches[stage.name](), START)
     processor.committed(effects)
     restored = stage.processor(0)
     for key, value in effects.changelog:
@@ -97,8 +97,12 @@ def fed(stage: Stage) -> Processor:
     return processor
 
 
+def as_sent(raw: list[dict[str, Any]]) -> list[Read]:
+    return [Read(None, orjson.dumps(each), topic=TOPICS.web_visits) for each in raw]
+
+
 def of_ingest(raw: list[dict[str, Any]]) -> list[Read]:
-    effects = IngestStage(TOPICS, 1).processor(0).process([Read(None, orjson.dumps(each), topic=TOPICS.web_visits) for each in raw], None)
+    effects = IngestStage(TOPICS, 1).processor(0).process(as_sent(raw), None)
     return passed_on(effects, TOPICS.visitor_events)
 
 
