@@ -8,8 +8,8 @@ from heapq import heappop, heappush
 import msgspec
 
 from mqlstream.core.accounts import Account, AccountState, Version
-from mqlstream.core.lead import NEVER
 from mqlstream.core.outputs import Output
+from mqlstream.core.state import NEVER
 from mqlstream.core.told import Change
 
 OPEN_ACCOUNTS = 1_000

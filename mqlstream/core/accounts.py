@@ -16,10 +16,10 @@ import msgspec
 
 from mqlstream.core.event import DAY_MS
 from mqlstream.core.fall import MINUTE_MS, whole_minute
-from mqlstream.core.lead import NEVER
 from mqlstream.core.outlook import Outlook
 from mqlstream.core.outputs import Output, stable_id
 from mqlstream.core.scoring import EPSILON, rounded
+from mqlstream.core.state import NEVER
 from mqlstream.core.told import ERASED, STAYED, Activated, Asked, Change, Move
 
 BECAME_MQA = "mqlstream.account.became_mqa.v1"

@@ -15,12 +15,13 @@ import msgspec
 from mqlstream.core.event import DAY_MS, Event
 from mqlstream.core.feedback import WITH_SALES
 from mqlstream.core.inactivity import ends_gap
-from mqlstream.core.lead import HEARD_MAX, MACHINE, NEVER, Commands, Entry, Lead, LeadState, Track
+from mqlstream.core.lead import Lead
 from mqlstream.core.outcome import SCORED, Outcome, Reason, ignored
 from mqlstream.core.outputs import Output, erased, mql_withdrawn, stage_changed
 from mqlstream.core.packing import Packer, PackingError, lay_out, unpack
 from mqlstream.core.plan import Layout, Program
 from mqlstream.core.qualify import has_ground, review, withdraw_if_groundless
+from mqlstream.core.state import HEARD_MAX, MACHINE, NEVER, Commands, Entry, LeadState, Track
 from mqlstream.core.tally import Tally
 from mqlstream.core.timers import set_timer
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from mqlstream.core.event import Event
 from mqlstream.core.inactivity import ends_gap
-from mqlstream.core.lead import NEVER, Entry, Lead
+from mqlstream.core.lead import Lead
 from mqlstream.core.outcome import SCORED, Outcome, Reason, ignored
 from mqlstream.core.plan import Plan, Program
 from mqlstream.core.qualify import OPEN_STAGES, fulfils
+from mqlstream.core.state import NEVER, Entry
 from mqlstream.core.timers import set_timer
 
 COMPLETE = "complete"

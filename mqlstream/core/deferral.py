@@ -11,11 +11,12 @@ from itertools import pairwise
 
 from mqlstream.core.event import DAY_MS, Event
 from mqlstream.core.feedback import answer
-from mqlstream.core.lead import NEVER, Entry, Lead, LeadState
+from mqlstream.core.lead import Lead
 from mqlstream.core.outcome import Outcome
 from mqlstream.core.outputs import Output
 from mqlstream.core.plan import Plan, Program
 from mqlstream.core.qualify import OPEN_STAGES, review
+from mqlstream.core.state import NEVER, Entry, LeadState
 from mqlstream.core.tally import Tally
 from mqlstream.core.timers import fire, set_timer
 

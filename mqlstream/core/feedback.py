@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from mqlstream.core.event import Event
-from mqlstream.core.lead import HEARD_MAX, Answer, Lead, Track
+from mqlstream.core.lead import Lead
 from mqlstream.core.outcome import SCORED, Outcome, Reason, ignored
 from mqlstream.core.outputs import Output, handoff_id, stage_changed
 from mqlstream.core.plan import Plan, Program
+from mqlstream.core.state import HEARD_MAX, Answer, Track
 
 WITH_SALES = ("mql", "sal", "sql", "opportunity")  # stages with an open handoff, in the order sales goes through them
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mqlstream.core.event import DAY_MS
-from mqlstream.core.lead import MACHINE, Entry
+from mqlstream.core.state import MACHINE, Entry
 
 
 @dataclass(frozen=True, slots=True)

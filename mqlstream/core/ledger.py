@@ -11,9 +11,9 @@ from bisect import bisect_left, bisect_right, insort
 from typing import TYPE_CHECKING
 
 from mqlstream.core.event import DAY_MS
-from mqlstream.core.lead import Entry, LeadState
-from mqlstream.core.outcome import Reason
+from mqlstream.core.outcome import NO_REASON, Reason
 from mqlstream.core.packing import Packer
+from mqlstream.core.state import Entry, LeadState
 
 if TYPE_CHECKING:
     from mqlstream.core.plan import Plan
@@ -97,7 +97,7 @@ class Ledger:
                 self._counts[entry.kind] = count + 1
             entries.append(entry)
             self._remember(entry)
-            return Reason.NONE, True
+            return NO_REASON, True
         return self._insert(entry, day), False
 
     def _insert(self, entry: Entry, day: int) -> Reason:
@@ -113,7 +113,7 @@ class Ledger:
         insort(entries, entry, key=self.key)
         self._remember(entry)
         self._day = -1
-        return Reason.NONE
+        return NO_REASON
 
     def between(self, from_ms: int, until_ms: int) -> list[Entry]:
         """The entries with ``from_ms <= time < until_ms``, in order."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import Any
 
-from mqlstream.core.lead import Entry
 from mqlstream.core.plan import LimitPlan
+from mqlstream.core.state import Entry
 
 
 class Chain:

@@ -38,6 +38,9 @@ class Reason(StrEnum):
     FAILED = "failed"  # the handler failed on this record alone: a defect of the program
 
 
+NO_REASON = Reason.NONE  # by this name where every event passes: before Python 3.12 a look into an enumeration takes long
+
+
 class Outcome(NamedTuple):
     """One of ``scored``, ``ignored``, ``rejected``, with the reason of the last two."""
 
@@ -48,7 +51,7 @@ class Outcome(NamedTuple):
         return f"{self.name}({self.reason.value})" if self.reason.value else self.name
 
 
-SCORED = Outcome("scored", Reason.NONE)
+SCORED = Outcome("scored", NO_REASON)
 
 
 def ignored(reason: Reason) -> Outcome:

@@ -11,9 +11,10 @@ from urllib.parse import quote
 
 from mqlstream.core.domains import registrable
 from mqlstream.core.event import Event
-from mqlstream.core.lead import EMAIL, Lead, Track
+from mqlstream.core.lead import Lead
 from mqlstream.core.plan import HandoffShape, Plan
 from mqlstream.core.scoring import DIGITS, explain, grade_of, score_of
+from mqlstream.core.state import EMAIL, Track
 
 BECAME_MQL = "mqlstream.lead.became_mql.v1"
 MQL_WITHDRAWN = "mqlstream.lead.mql_withdrawn.v1"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from mqlstream.core.lead import NEVER, Answer, Commands, Entry, Fact, LeadState, Track
+from mqlstream.core.state import NEVER, Answer, Commands, Entry, Fact, LeadState, Track
 
 if TYPE_CHECKING:
     from mqlstream.core.plan import Layout

@@ -15,7 +15,7 @@ from mqlstream.core.business import BusinessHours
 from mqlstream.core.email_kinds import SHIPPED, EmailLists
 from mqlstream.core.event import Event
 from mqlstream.core.inactivity import InactivityPlan
-from mqlstream.core.lead import Track
+from mqlstream.core.state import Track
 
 Values = Sequence[Any]  # of one event, after the layout of its kind
 Attributes = Mapping[str, Any]  # of a lead, with the derived ones; ``age`` in milliseconds where a plan reads it

@@ -9,11 +9,12 @@ from collections.abc import Callable
 from copy import copy
 from dataclasses import replace
 
-from mqlstream.core.lead import NEVER, Lead, Track
+from mqlstream.core.lead import Lead
 from mqlstream.core.ledger import countable
 from mqlstream.core.outputs import Output, became_mql, mql_withdrawn, stage_changed
 from mqlstream.core.plan import Attributes, HandoffShape, Moment, Plan
 from mqlstream.core.scoring import EPSILON, attributes_at, node_sums
+from mqlstream.core.state import NEVER, Track
 from mqlstream.core.tally import Tally
 
 OPEN_STAGES = ("lead", "recycled")  # from which a lead can become MQL

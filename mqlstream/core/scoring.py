@@ -6,9 +6,10 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from mqlstream.core.lead import NEVER, Lead
+from mqlstream.core.lead import Lead
 from mqlstream.core.plan import Attributes, Plan, RulePlan
-from mqlstream.core.tally import Award, Tally
+from mqlstream.core.state import NEVER
+from mqlstream.core.tally import Record, Tally
 
 EPSILON = 1e-9  # comparisons of scores allow for rounding
 DIGITS = 6  # of points in outputs
@@ -147,25 +148,25 @@ class Explained(NamedTuple):
     clipped: list[dict[str, Any]]
 
 
-def recounted(plan: Plan, lead: Lead, as_of: int, record: list[Award]) -> tuple[Tally, Attributes]:
-    """The tally at ``as_of`` from scratch, in order, every award into ``record``; and the attributes that switch its rules."""
+def recounted(plan: Plan, lead: Lead, as_of: int) -> tuple[Tally, Record, Attributes]:
+    """The tally at ``as_of`` from scratch, in order, with every award; and the attributes that switch its rules."""
     attributes = attributes_at(plan, lead, as_of)
+    record = Record()
     tally = Tally.over(plan, lead.ledger, as_of, record)
     right = settled(plan, lead, tally, attributes)
     if right is not tally:
-        record.clear()
+        record = Record()
         tally = Tally.over(plan, lead.ledger, as_of, record, right.closed)
-    return tally, attributes
+    return tally, record, attributes
 
 
 def explain(plan: Plan, lead: Lead, as_of: int) -> Explained:
     """The score at ``as_of`` from scratch, in order: the same for the same set of events, to the last bit."""
-    awards: list[Award] = []
-    tally, attributes = recounted(plan, lead, as_of, awards)
+    tally, record, attributes = recounted(plan, lead, as_of)
     open_gates = [gate(attributes) for gate in plan.gates]
     found = []
     sources = lead.state.sources
-    for award in awards:
+    for award in record.counting:
         lane = plan.lanes[award.rule.lane]
         if lane.gate is not None and not open_gates[lane.gate]:
             continue

@@ -14,12 +14,13 @@ from mqlstream.core.deferral import answer_in_order, catch_up, put_off, reviewed
 from mqlstream.core.event import ACTIVITY_KINDS, DAY_MS, KINDS, Event
 from mqlstream.core.feedback import answer
 from mqlstream.core.inactivity import ends_gap
-from mqlstream.core.lead import EMAIL, MACHINE, NEVER, Entry, Lead, LeadState
+from mqlstream.core.lead import Lead
 from mqlstream.core.ledger import Ledger
-from mqlstream.core.outcome import SCORED, Outcome, Reason, ignored
+from mqlstream.core.outcome import NO_REASON, SCORED, Outcome, Reason, ignored
 from mqlstream.core.outputs import Output
 from mqlstream.core.plan import Program
 from mqlstream.core.qualify import review
+from mqlstream.core.state import EMAIL, MACHINE, NEVER, Entry, LeadState
 from mqlstream.core.tally import Tally
 from mqlstream.core.timers import set_timer
 
@@ -76,7 +77,7 @@ def step(program: Program, lead: Lead, event: Event, before_ms: int | None = Non
     changed = None in lead.tallies  # the first look since the lead was opened
     if event.attributes or event.email or time < state.first_seen or state.first_seen == NEVER:
         changed = _learn(lead, event, source) or changed
-    reason = Reason.NONE
+    reason = NO_REASON
     if kind < _IN_LEDGER:
         if program.watches_gaps:
             _note_activity(program, lead, entry)
@@ -86,7 +87,7 @@ def step(program: Program, lead: Lead, event: Event, before_ms: int | None = Non
     outputs = _NOTHING
     if before_ms is not None:
         put_off(program, lead, time, changed or (late and bool(event.attributes or event.email)))
-        return _SCORED if reason is Reason.NONE else Result(ignored(reason), outputs)
+        return _SCORED if reason is NO_REASON else Result(ignored(reason), outputs)
     tallies = lead.tallies
     for index, plan in enumerate(program.plans):
         tally = tallies[index]
@@ -97,7 +98,7 @@ def step(program: Program, lead: Lead, event: Event, before_ms: int | None = Non
             outputs = outputs + found if found else outputs
     if program.has_timers and state.tracks:
         set_timer(program, lead, state.as_of)
-    if reason is Reason.NONE:
+    if reason is NO_REASON:
         return Result(SCORED, outputs) if outputs else _SCORED
     return Result(ignored(reason), outputs)
 
@@ -183,7 +184,7 @@ def _count(program: Program, lead: Lead, entry: Entry, reviewed: int) -> Reason:
     if age_days >= program.horizon_days:
         return Reason.TOO_OLD
     reason, newest = lead.ledger.add(entry)
-    if reason is not Reason.NONE:
+    if reason is not NO_REASON:
         return reason
     reason = Reason.LEDGER_FULL
     shed = False
@@ -192,24 +193,24 @@ def _count(program: Program, lead: Lead, entry: Entry, reviewed: int) -> Reason:
             reason = Reason.TOO_OLD
             continue
         if reviewed != as_of and as_of // DAY_MS - entry.time // DAY_MS >= plan.horizon_days:
-            reason = Reason.NONE  # it counts at older moments only
+            reason = NO_REASON  # it counts at older moments only
             continue
         tally = lead.tallies[index]
         if tally is not None and not program.own_flood[index]:
             if newest and as_of < tally.good_until and len(tally.counted) < plan.ledger:
                 tally.feed(entry)
-                reason = Reason.NONE
+                reason = NO_REASON
                 continue
             if tally.make_room(as_of) if newest else tally.slip_in(entry):
                 if newest:
                     tally.feed(entry)
                     shed = True
-                reason = Reason.NONE
+                reason = NO_REASON
                 continue
         lead.tallies[index] = tally = Tally.over(plan, lead.ledger, as_of)
         shed = True
         if any(counted is entry for counted in tally.counted):
-            reason = Reason.NONE
+            reason = NO_REASON
     if shed:
         _shed(program, lead, reviewed)
     return reason

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from mqlstream.core.lead import NEVER, Lead, LeadState
+from mqlstream.core.keys import Same
+from mqlstream.core.lead import Lead
 from mqlstream.core.packing import due_of, lay_out, layout_of, unpack
 from mqlstream.core.plan import Layout, Program
+from mqlstream.core.state import NEVER, LeadState
 from mqlstream.core.step import open_lead
 from mqlstream.core.timer_queue import TimerQueue
 
@@ -74,7 +76,7 @@ class LeadTable:
 
     def _key(self, lead_id: str) -> str:
         """A lead's id as the table itself has it: each timer would otherwise keep a copy of its own."""
-        same = _Same(lead_id)
+        same = Same(lead_id)
         return same.found if same in self._packed else lead_id
 
     def settle_layout(self, since: int = 0) -> int | None:
@@ -210,17 +212,3 @@ class LeadTable:
         lead = open_lead(self.program, lead_id, state)
         lead.timer = state.due
         return lead
-
-
-class _Same(str):
-    """A text that finds the one equal to it among the keys of a dictionary, which has no way to ask for it."""
-
-    found: str
-
-    __hash__ = str.__hash__
-
-    def __eq__(self, other: object) -> bool:
-        equal = str.__eq__(self, other)
-        if equal is True and isinstance(other, str):
-            self.found = other
-        return equal is True

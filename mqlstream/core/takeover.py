@@ -12,12 +12,13 @@ from typing import NamedTuple
 
 from mqlstream.core.completing import note_activity
 from mqlstream.core.deferral import catch_up
-from mqlstream.core.lead import NEVER, Lead, LeadState
+from mqlstream.core.lead import Lead
 from mqlstream.core.outputs import Output
 from mqlstream.core.packing import lay_out
 from mqlstream.core.plan import Plan, Program
 from mqlstream.core.qualify import OPEN_STAGES, fulfils, review
 from mqlstream.core.scoring import EPSILON, attributes_at, node_sums
+from mqlstream.core.state import NEVER, LeadState
 from mqlstream.core.step import open_lead
 from mqlstream.core.tally import Tally
 from mqlstream.core.timers import fire, set_timer

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from copy import copy
+from collections.abc import Container
 from heapq import heapify, heappop, heappush
 from math import inf
 from typing import Any, NamedTuple
 
 from mqlstream.core.event import DAY_MS
 from mqlstream.core.inactivity import Gaps, ends_gap
-from mqlstream.core.lead import MACHINE, Entry, LeadState
 from mqlstream.core.ledger import Key, Ledger, countable
 from mqlstream.core.limits import Chain
 from mqlstream.core.plan import Candidate, LimitPlan, Plan, RulePlan
+from mqlstream.core.state import MACHINE, Entry, LeadState
 from mqlstream.core.values import identity
 
 
@@ -26,6 +26,24 @@ class Award(NamedTuple):
     entry: Entry
     rule: RulePlan
     points: float
+
+
+class Record:
+    """Awards in order: ``ever`` has all of them, ``counting`` those that no `set` took away again."""
+
+    __slots__ = ("counting", "ever")
+
+    def __init__(self) -> None:
+        self.counting: list[Award] = []
+        self.ever: list[Award] = []
+
+    def add(self, award: Award) -> None:
+        self.counting.append(award)
+        self.ever.append(award)
+
+    def take_away(self, dimensions: Container[int]) -> None:
+        """These dimensions start again: what their rules awarded counts no more."""
+        self.counting = [award for award in self.counting if award.rule.dimension not in dimensions]
 
 
 class Reset(NamedTuple):
@@ -82,7 +100,7 @@ class Tally:
         "tiers",
     )
 
-    def __init__(self, plan: Plan, ledger: Ledger, record: list[Award] | None = None, closed: frozenset[int] = frozenset()) -> None:
+    def __init__(self, plan: Plan, ledger: Ledger, record: Record | None = None, closed: frozenset[int] = frozenset()) -> None:
         self.plan = plan
         self._ledger = ledger  # not the lead, which has this tally: without cycles a lead is gone as soon as it is dropped
         self._marks = _marks(plan, ledger.state) if plan.recycle or ledger.state.commands else _NO_MARKS
@@ -104,7 +122,7 @@ class Tally:
         self._expiring: list[tuple[int, int, float, int]] = [] if own else _NOTHING_EXPIRES  # heap: expiry, lane, points, time
 
     @classmethod
-    def over(cls, plan: Plan, ledger: Ledger, as_of: int, record: list[Award] | None = None, closed: frozenset[int] = frozenset()) -> Tally:
+    def over(cls, plan: Plan, ledger: Ledger, as_of: int, record: Record | None = None, closed: frozenset[int] = frozenset()) -> Tally:
         """The tally of what counts at ``as_of``, from scratch."""
         tally = cls(plan, ledger, record, closed)
         for entry in countable(plan, ledger, as_of):
@@ -185,7 +203,7 @@ class Tally:
                 else:
                     self.look = None
                 if self.record is not None:
-                    self.record.append(Award(entry, rule, points))
+                    self.record.add(Award(entry, rule, points))
             elif rule.plain:
                 self._add(lane, points, entry, rule)
             elif rule.set is None:
@@ -265,7 +283,9 @@ class Tally:
         """A tally as this one will stand at a later moment if nothing happens; it takes no further events."""
         if as_of >= self.good_until:
             return Tally.over(self.plan, self._ledger, as_of, closed=self.closed)
-        glance = copy(self)
+        glance = Tally(self.plan, self._ledger, self.record, self.closed)
+        glance.at, glance.good_until, glance.potential, glance.look = self.at, self.good_until, self.potential, self.look
+        glance.counted, glance.gaps, glance.awarded, glance._windows = self.counted, self.gaps, self.awarded, self._windows
         glance.sums, glance.slopes, glance._expiring = list(self.sums), list(self.slopes), list(self._expiring)
         glance._marks, glance.resets, glance.tiers = list(self._marks), dict(self.resets), dict(self.tiers)
         glance.settle(as_of)
@@ -287,7 +307,7 @@ class Tally:
         else:
             self.look = None
         if self.record is not None:
-            self.record.append(Award(entry, rule, points))
+            self.record.add(Award(entry, rule, points))
 
     def _award(self, rule: RulePlan, entry: Entry) -> None:
         if rule.tiers:
@@ -343,7 +363,7 @@ class Tally:
             if self.plan.rules[rule_index].dimension in resets:
                 del self.tiers[rule_index]
         if self.record is not None:
-            self.record[:] = [award for award in self.record if award.rule.dimension not in resets]
+            self.record.take_away(resets)
 
 
 def _marks(plan: Plan, state: LeadState) -> list[Mark]:

@@ -15,7 +15,7 @@ import msgspec
 from mqlstream.core.commands import ADOPT, RETRACT, VERDICT, correction
 from mqlstream.core.event import DAY_MS, KINDS
 from mqlstream.core.feedback import WITH_SALES
-from mqlstream.core.lead import EMAIL, MACHINE, NEVER, Answer, Entry, Lead, Track
+from mqlstream.core.lead import Lead
 from mqlstream.core.ledger import countable
 from mqlstream.core.outcome import Reason
 from mqlstream.core.outputs import handoff_id
@@ -36,7 +36,7 @@ from mqlstream.core.scoring import (
     score_of,
     standings,
 )
-from mqlstream.core.tally import Award
+from mqlstream.core.state import EMAIL, MACHINE, NEVER, Answer, Entry, Track
 
 Json = dict[str, Any]
 _LINE = ("time", "kind", "source", "id", "machine", "verdict", "late", "arrival", "ignored")
@@ -104,22 +104,6 @@ def _stage_of(plan: Plan, lead: Lead, track: Track) -> Json:
     return told
 
 
-class _Record(list[Award]):
-    """Awards that count; ``ever`` has those too that a `set` took away again."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.ever: list[Award] = []
-
-    def append(self, award: Award) -> None:
-        super().append(award)
-        self.ever.append(award)
-
-    def clear(self) -> None:
-        super().clear()
-        self.ever.clear()
-
-
 class _Place(NamedTuple):
     """Where an award stands: the event's place in the ledger by identity, and the rule."""
 
@@ -132,11 +116,10 @@ class _Count:
 
     def __init__(self, plan: Plan, lead: Lead, as_of: int) -> None:
         self.plan, self.lead, self.as_of = plan, lead, as_of
-        record = _Record()
-        self.tally, self.attributes = recounted(plan, lead, as_of, record)
+        self.tally, record, self.attributes = recounted(plan, lead, as_of)
         self.open_gates = [gate(self.attributes) for gate in plan.gates]
         self.awards = {_Place(id(award.entry), award.rule.index): award for award in record.ever}
-        self._counting = {id(award) for award in record}
+        self._counting = {id(award) for award in record.counting}
         clips: list[Clip] = []
         clip(plan, raw_sums(plan, lead, self.tally, self.attributes), clips)
         self._clips = {each.node: each for each in clips}

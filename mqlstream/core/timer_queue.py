@@ -10,7 +10,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 
-from mqlstream.core.lead import NEVER
+from mqlstream.core.state import NEVER
 
 _LONGEST = 1_024  # timers in a run; a longer one is parted
 _SHORTEST = 256  # a shorter one is joined to its neighbour

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from mqlstream.core.event import DAY_MS
 from mqlstream.core.fall import may_rise, next_look, total_at, whole_minute
-from mqlstream.core.lead import NEVER, Lead, Track
+from mqlstream.core.lead import Lead
 from mqlstream.core.outputs import Output, cooled, sla_breached
 from mqlstream.core.plan import Plan, Program
 from mqlstream.core.qualify import OPEN_STAGES, review
 from mqlstream.core.scoring import EPSILON
+from mqlstream.core.state import NEVER, Track
 from mqlstream.core.tally import Tally
 
 

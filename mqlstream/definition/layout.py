@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mqlstream.core.event import ACTIVITY_KINDS, KINDS, Event
-from mqlstream.core.lead import Track
 from mqlstream.core.plan import Extract, Layout
+from mqlstream.core.state import Track
 from mqlstream.core.values import identity, lookup
 from mqlstream.definition import model
 from mqlstream.definition.where import paths, split

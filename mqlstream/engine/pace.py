@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from mqlstream.engine.interfaces import Stage
 
-_FIRST_RECORDS = 25  # after taking over, when it is not known how long a record takes; the limit then grows with every batch
-_GROWTH = 16
+_FIRST_RECORDS = 200  # after taking over, when it is not known how long a record takes: at 25 ms each a third of a session
+_GROWTH = 32  # of the limit at most, with every batch
 _CAUTION = 1.5  # the next batch is to stay this far below the limit, if its records take as long
 
 

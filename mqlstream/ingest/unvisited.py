@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from heapq import heappop, heappush
 
 from mqlstream.core.event import KINDS, Event
-from mqlstream.core.lead import MACHINE, Lead
+from mqlstream.core.lead import Lead
+from mqlstream.core.state import MACHINE
 from mqlstream.ingest.machines import Click, Rules, Watched, command_of, verdicts_on, weak_signs
 
 VISIT_BEFORE_MS = 60_000  # a page's clock and a mailer's are not one

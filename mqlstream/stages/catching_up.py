@@ -14,9 +14,10 @@ from weakref import WeakSet
 
 from mqlstream import metrics, wire
 from mqlstream.core.deferral import catch_up
-from mqlstream.core.lead import NEVER, Lead
+from mqlstream.core.lead import Lead
 from mqlstream.core.outputs import Output
 from mqlstream.core.packing import unreviewed_of
+from mqlstream.core.state import NEVER
 from mqlstream.core.table import LeadTable
 from mqlstream.engine.interfaces import Record
 from mqlstream.stages.watermark import CHANGELOG_KEY, Watermark

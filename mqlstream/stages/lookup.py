@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from mqlstream.core.lead import NEVER, Commands, Lead
+from mqlstream.core.lead import Lead
 from mqlstream.core.plan import Plan, Program
+from mqlstream.core.state import NEVER, Commands
 from mqlstream.core.table import LeadTable
 from mqlstream.core.timeline import answer_told, attributes_told, command_told, life
 

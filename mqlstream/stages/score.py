@@ -13,11 +13,12 @@ import orjson
 
 from mqlstream import metrics, wire
 from mqlstream.core.event import Event
-from mqlstream.core.lead import NEVER, Lead
+from mqlstream.core.lead import Lead
 from mqlstream.core.outcome import SCORED, Outcome, Reason, rejected
 from mqlstream.core.outputs import BECAME_MQL
 from mqlstream.core.plan import Program
 from mqlstream.core.scoring import attributes_at, grade_of, node_sums, score_of
+from mqlstream.core.state import NEVER
 from mqlstream.core.step import step
 from mqlstream.core.table import LeadTable
 from mqlstream.core.tally import Tally

@@ -10,11 +10,12 @@ from typing import Any
 
 import orjson
 
-from mqlstream.core.lead import Lead, Track
+from mqlstream.core.lead import Lead
 from mqlstream.core.outputs import definition_of
 from mqlstream.core.plan import Plan, Program
 from mqlstream.core.qualify import holds
 from mqlstream.core.scoring import explain, grade_of, score_of
+from mqlstream.core.state import Track
 from mqlstream.core.table import LeadTable
 from mqlstream.core.tally import Tally
 from mqlstream.engine.interfaces import Output

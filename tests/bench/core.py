@@ -15,7 +15,7 @@ from typing import Any
 
 from mqlstream import offline, wire
 from mqlstream.core.event import DAY_MS, Event
-from mqlstream.core.lead import NEVER
+from mqlstream.core.state import NEVER
 from mqlstream.core.step import step
 from mqlstream.core.table import LeadTable
 from mqlstream.core.timer_queue import TimerQueue

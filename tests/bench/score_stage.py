@@ -58,7 +58,8 @@ def measure(bootstrap: str, prefix: str, events: int, workers: int) -> dict[str,
         elif "signals" in line:
             signals, failures = signals + int(line["signals"]), failures + int(line["failures"])
         else:
-            began, ended, committed = min(began, line["began"]), max(ended, line["ended"]), committed + int(line["records"])
+            if line["records"]:  # else only the group's offsets were told
+                began, ended, committed = min(began, line["began"]), max(ended, line["ended"]), committed + int(line["records"])
             if committed >= events:
                 for process in processes:
                     if process.stdin is not None:

@@ -12,9 +12,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from mqlstream import offline
 from mqlstream.core.event import Event
-from mqlstream.core.lead import Track
 from mqlstream.core.outputs import Output, handoff_id
 from mqlstream.core.scoring import explain
+from mqlstream.core.state import Track
 from mqlstream.core.step import step
 from mqlstream.core.table import LeadTable
 from mqlstream.core.timers import fire

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from mqlstream import offline
 from mqlstream.core.event import Event
-from mqlstream.core.lead import Answer, Entry, Fact, LeadState, Track
 from mqlstream.core.packing import WELL_KNOWN, Packer, PackingError, unpack
+from mqlstream.core.state import Answer, Entry, Fact, LeadState, Track
 from mqlstream.core.step import open_lead, step
 
 TIMES = st.integers(946_684_800_000, 4_102_444_800_000)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mqlstream import offline
 from mqlstream.core import timer_queue
 from mqlstream.core.event import DAY_MS, Event
-from mqlstream.core.lead import NEVER
+from mqlstream.core.state import NEVER
 from mqlstream.core.step import step
 from mqlstream.core.table import LeadTable
 from mqlstream.core.timer_queue import TimerQueue

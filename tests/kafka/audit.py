@@ -19,9 +19,9 @@ from mqlstream import offline, wire
 from mqlstream.core.completing import COMPLETE
 from mqlstream.core.deferral import catch_up
 from mqlstream.core.event import Event
-from mqlstream.core.lead import NEVER, LeadState
 from mqlstream.core.packing import unpack
 from mqlstream.core.plan import Program
+from mqlstream.core.state import NEVER, LeadState
 from mqlstream.core.step import step
 from mqlstream.core.table import LeadTable
 from mqlstream.core.takeover import Change

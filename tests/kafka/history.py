@@ -14,8 +14,8 @@ import yaml
 
 from mqlstream import offline
 from mqlstream.core.event import Event, order
-from mqlstream.core.lead import LeadState
 from mqlstream.core.plan import Program
+from mqlstream.core.state import LeadState
 from mqlstream.core.step import step
 from mqlstream.core.table import LeadTable
 from mqlstream.handoff.contract import BECAME_MQL

@@ -8,8 +8,8 @@ import pytest
 
 from mqlstream import offline, wire
 from mqlstream.core.event import Event
-from mqlstream.core.lead import MACHINE
 from mqlstream.core.packing import unpack
+from mqlstream.core.state import MACHINE
 from mqlstream.engine.interfaces import Output
 from mqlstream.handoff.contract import parse
 from mqlstream.ingest.machines import DEFAULT_RULES, KEPT_MS, Rules
