@@ -4,9 +4,10 @@ ARG PYTHON_VERSION=3.12
 FROM python:${PYTHON_VERSION}-slim-bookworm AS build
 ENV PREFIX=/opt/mqlstream
 WORKDIR /src
-# Dependencies first: they change less often than the code and stay in the cache.
+# Compiler and dependencies first: they change less often than the code and stay in the cache.
 COPY requirements.lock requirements-build.lock ./
 COPY deploy/image/install deploy/image/
+RUN deploy/image/install compiler
 RUN deploy/image/install dependencies "$PREFIX"
 COPY pyproject.toml README.md LICENSE ./
 COPY mqlstream mqlstream

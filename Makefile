@@ -74,8 +74,12 @@ image: $(READY) ## carry out the Dockerfile's build steps in an empty folder, wi
 lock: $(CACHE)/uv/.ready ## resolve the dependencies anew and write the three lock files
 	$(CACHE)/uv/bin/uv pip compile pyproject.toml $(LOCK_FLAGS) -o requirements.lock
 	$(CACHE)/uv/bin/uv pip compile pyproject.toml --extra dev -c requirements.lock $(LOCK_FLAGS) -o requirements-dev.lock
-	$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' | \
+	$(PYTHON) -c '$(BUILD_REQUIRES)' | \
 		$(CACHE)/uv/bin/uv pip compile - -c requirements-dev.lock $(LOCK_FLAGS) -o requirements-build.lock
+
+# What the build needs, and what the native core adds to it.
+BUILD_REQUIRES = import tomllib; d = tomllib.load(open("pyproject.toml", "rb")); \
+	print(*d["build-system"]["requires"], *d["tool"]["hatch"]["build"]["targets"]["wheel"]["hooks"]["mypyc"]["dependencies"], sep="\n")
 
 # For every platform at once; with hashes, without the address of any index.
 LOCK_FLAGS := --universal --python-version 3.11 --generate-hashes --upgrade --no-header --no-annotate --no-emit-index-url --quiet

@@ -89,6 +89,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="mqlstream-image-") as name:
         folder = Path(name)
         prefix = build(read()[0], folder)
+        assert list(prefix.glob("lib/python*/site-packages/mqlstream/core/step.*.so")), "the core is not native"
         environment = {"PATH": f"{prefix / 'bin'}{os.pathsep}{os.defpath}"}
         example = next(prefix.glob("lib/python*/site-packages/mqlstream/_data/config/b2b-default.yaml"))
         for arguments in (["--version"], ["lint", str(example)], ["topics", "export", "--as", "script"]):
