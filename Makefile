@@ -8,8 +8,8 @@ READY := $(VENV)/.ready
 CACHE := .cache
 ARGS ?=
 
-# CORE=native: whatever runs does so on the core as machine code, built from the sources as they are now.
-CORE ?= python
+# CORE=native: whatever runs does so on the core as machine code, built from the sources as they are now. Benchmarks do, if they can.
+CORE ?= $(if $(filter bench%,$(MAKECMDGOALS)),$(shell command -v cc >/dev/null && echo native),python)
 NATIVE := $(CACHE)/native
 ifeq ($(CORE),native)
 BUILT := $(NATIVE)/.ready
@@ -95,7 +95,7 @@ clean: ## remove what was built, the virtual environment included
 
 # Built from a copy: the build leaves its files beside the sources. No multiplication is fused with an addition, which would
 # make scores on some processors differ from those of the Python code in the last bit.
-$(NATIVE)/.ready: $(READY) $(shell find mqlstream topics config -type f ! -name '*.pyc')
+$(NATIVE)/.ready: $(READY) $(shell find mqlstream topics config -type f ! -name '*.pyc' 2>/dev/null)
 	@command -v cc >/dev/null || { echo "make: the native core needs a C compiler; on Debian: apt-get install gcc libc6-dev" >&2; exit 1; }
 	@echo "Building the native core, some two minutes" >&2
 	@rm -rf $(NATIVE) $(NATIVE)-source && mkdir -p $(NATIVE)-source

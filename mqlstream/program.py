@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mqlstream.config import Settings
+from mqlstream.core import step
 from mqlstream.core.email_kinds import SHIPPED
 from mqlstream.core.plan import HandoffShape, Program
 from mqlstream.definition.compile import compile_program
@@ -17,6 +18,9 @@ from mqlstream.ingest.identity import MAILBOX_RULES
 from mqlstream.ingest.machines import Rules, rules_of
 from mqlstream.ingest.results import IngestOptions
 from mqlstream.topics import Topics
+
+NATIVE_CORE = not step.__file__.endswith(".py")
+"""Whether the core runs as machine code (see ARCHITECTURE.md): the same results, faster."""
 
 
 def program_of(definitions: Sequence[Definition], settings: Settings) -> Program:

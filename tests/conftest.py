@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-from pathlib import Path
 
 from hypothesis import settings
 
-from mqlstream.core import step
+from mqlstream.program import NATIVE_CORE
 
 # A shell that starts the tests in the background has interrupts ignored, and what the tests start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -19,6 +18,5 @@ settings.load_profile("mqlstream")
 
 def pytest_report_header() -> str:
     """On which core the tests run. One that was asked for and is not there would be found by no test."""
-    native = Path(step.__file__).suffix != ".py"
-    assert native or os.environ.get("EXPECTED_CORE") != "native", f"not native: {step.__file__}"
-    return f"core: {'native' if native else 'python'}"
+    assert NATIVE_CORE or os.environ.get("EXPECTED_CORE") != "native", "the native core is not the one that runs"
+    return f"core: {'native' if NATIVE_CORE else 'python'}"

@@ -32,7 +32,7 @@ from mqlstream.engine.status import Options
 from mqlstream.errors import UsageError
 from mqlstream.handoff.contract import TYPES
 from mqlstream.ingest.visitors import Limits
-from mqlstream.program import ingest_options, machine_rules, program_of
+from mqlstream.program import NATIVE_CORE, ingest_options, machine_rules, program_of
 from mqlstream.stages.accounts import AccountsStage
 from mqlstream.stages.identify import IdentifyStage
 from mqlstream.stages.ingest import IngestStage
@@ -173,7 +173,8 @@ def run(settings: Settings, roles: Sequence[Role]) -> int:
     from mqlstream.app.shell import host  # Faust takes a moment to load: a mistake should be told before
 
     collector.calm()
-    log.info("worker of %s: %s", settings.app_id, ", ".join(role.name for role in roles))
+    core = "native" if NATIVE_CORE else "python"
+    log.info("worker of %s: %s; %s core", settings.app_id, ", ".join(role.name for role in roles), core)
     return host(settings.app_id, roles)
 
 

@@ -6,10 +6,11 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from mqlstream.core.awards import Awards
 from mqlstream.core.lead import Lead
 from mqlstream.core.plan import Attributes, Plan, RulePlan
 from mqlstream.core.state import NEVER
-from mqlstream.core.tally import Record, Tally
+from mqlstream.core.tally import Tally
 
 EPSILON = 1e-9  # comparisons of scores allow for rounding
 DIGITS = 6  # of points in outputs
@@ -148,25 +149,25 @@ class Explained(NamedTuple):
     clipped: list[dict[str, Any]]
 
 
-def recounted(plan: Plan, lead: Lead, as_of: int) -> tuple[Tally, Record, Attributes]:
+def recounted(plan: Plan, lead: Lead, as_of: int) -> tuple[Tally, Awards, Attributes]:
     """The tally at ``as_of`` from scratch, in order, with every award; and the attributes that switch its rules."""
     attributes = attributes_at(plan, lead, as_of)
-    record = Record()
-    tally = Tally.over(plan, lead.ledger, as_of, record)
+    awards = Awards()
+    tally = Tally.over(plan, lead.ledger, as_of, awards)
     right = settled(plan, lead, tally, attributes)
     if right is not tally:
-        record = Record()
-        tally = Tally.over(plan, lead.ledger, as_of, record, right.closed)
-    return tally, record, attributes
+        awards = Awards()
+        tally = Tally.over(plan, lead.ledger, as_of, awards, right.closed)
+    return tally, awards, attributes
 
 
 def explain(plan: Plan, lead: Lead, as_of: int) -> Explained:
     """The score at ``as_of`` from scratch, in order: the same for the same set of events, to the last bit."""
-    tally, record, attributes = recounted(plan, lead, as_of)
+    tally, awards, attributes = recounted(plan, lead, as_of)
     open_gates = [gate(attributes) for gate in plan.gates]
     found = []
     sources = lead.state.sources
-    for award in record.counting:
+    for award in awards.counting:
         lane = plan.lanes[award.rule.lane]
         if lane.gate is not None and not open_gates[lane.gate]:
             continue

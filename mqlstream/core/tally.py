@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Container
 from heapq import heapify, heappop, heappush
 from math import inf
 from typing import Any, NamedTuple
 
+from mqlstream.core.awards import Award, Awards
 from mqlstream.core.event import DAY_MS
 from mqlstream.core.inactivity import Gaps, ends_gap
 from mqlstream.core.ledger import Key, Ledger, countable
@@ -20,30 +20,6 @@ from mqlstream.core.limits import Chain
 from mqlstream.core.plan import Candidate, LimitPlan, Plan, RulePlan
 from mqlstream.core.state import MACHINE, Entry, LeadState
 from mqlstream.core.values import identity
-
-
-class Award(NamedTuple):
-    entry: Entry
-    rule: RulePlan
-    points: float
-
-
-class Record:
-    """Awards in order: ``ever`` has all of them, ``counting`` those that no `set` took away again."""
-
-    __slots__ = ("counting", "ever")
-
-    def __init__(self) -> None:
-        self.counting: list[Award] = []
-        self.ever: list[Award] = []
-
-    def add(self, award: Award) -> None:
-        self.counting.append(award)
-        self.ever.append(award)
-
-    def take_away(self, dimensions: Container[int]) -> None:
-        """These dimensions start again: what their rules awarded counts no more."""
-        self.counting = [award for award in self.counting if award.rule.dimension not in dimensions]
 
 
 class Reset(NamedTuple):
@@ -75,7 +51,7 @@ _NOTHING_EXPIRES: list[tuple[int, int, float, int]] = []
 class Tally:
     """``at`` is the time the sums stand at; it only rises. ``potential`` is a bound no sum of points can exceed.
 
-    ``record``, when given, receives every award in order. ``closed`` are the rules with `set` that the lead's attributes
+    ``awards``, when given, receives every award in order. ``closed`` are the rules with `set` that the lead's attributes
     switch off.
     """
 
@@ -86,6 +62,7 @@ class Tally:
         "_windows",
         "at",
         "awarded",
+        "awards",
         "closed",
         "counted",
         "gaps",
@@ -93,19 +70,18 @@ class Tally:
         "look",
         "plan",
         "potential",
-        "record",
         "resets",
         "slopes",
         "sums",
         "tiers",
     )
 
-    def __init__(self, plan: Plan, ledger: Ledger, record: Record | None = None, closed: frozenset[int] = frozenset()) -> None:
+    def __init__(self, plan: Plan, ledger: Ledger, awards: Awards | None = None, closed: frozenset[int] = frozenset()) -> None:
         self.plan = plan
         self._ledger = ledger  # not the lead, which has this tally: without cycles a lead is gone as soon as it is dropped
         self._marks = _marks(plan, ledger.state) if plan.recycle or ledger.state.commands else _NO_MARKS
         self.closed = closed
-        self.record = record
+        self.awards = awards
         self.at = 0
         self.good_until = 2**63  # when the oldest entry leaves the horizon
         self.counted: list[Entry] = []
@@ -122,9 +98,9 @@ class Tally:
         self._expiring: list[tuple[int, int, float, int]] = [] if own else _NOTHING_EXPIRES  # heap: expiry, lane, points, time
 
     @classmethod
-    def over(cls, plan: Plan, ledger: Ledger, as_of: int, record: Record | None = None, closed: frozenset[int] = frozenset()) -> Tally:
+    def over(cls, plan: Plan, ledger: Ledger, as_of: int, awards: Awards | None = None, closed: frozenset[int] = frozenset()) -> Tally:
         """The tally of what counts at ``as_of``, from scratch."""
-        tally = cls(plan, ledger, record, closed)
+        tally = cls(plan, ledger, awards, closed)
         for entry in countable(plan, ledger, as_of):
             tally.feed(entry)
         tally.settle(as_of)
@@ -202,8 +178,8 @@ class Tally:
                     self.potential += points
                 else:
                     self.look = None
-                if self.record is not None:
-                    self.record.add(Award(entry, rule, points))
+                if self.awards is not None:
+                    self.awards.add(Award(entry, rule, points))
             elif rule.plain:
                 self._add(lane, points, entry, rule)
             elif rule.set is None:
@@ -283,7 +259,7 @@ class Tally:
         """A tally as this one will stand at a later moment if nothing happens; it takes no further events."""
         if as_of >= self.good_until:
             return Tally.over(self.plan, self._ledger, as_of, closed=self.closed)
-        glance = Tally(self.plan, self._ledger, self.record, self.closed)
+        glance = Tally(self.plan, self._ledger, self.awards, self.closed)
         glance.at, glance.good_until, glance.potential, glance.look = self.at, self.good_until, self.potential, self.look
         glance.counted, glance.gaps, glance.awarded, glance._windows = self.counted, self.gaps, self.awarded, self._windows
         glance.sums, glance.slopes, glance._expiring = list(self.sums), list(self.slopes), list(self._expiring)
@@ -306,8 +282,8 @@ class Tally:
             self.potential += points
         else:
             self.look = None
-        if self.record is not None:
-            self.record.add(Award(entry, rule, points))
+        if self.awards is not None:
+            self.awards.add(Award(entry, rule, points))
 
     def _award(self, rule: RulePlan, entry: Entry) -> None:
         if rule.tiers:
@@ -362,8 +338,8 @@ class Tally:
         for rule_index in list(self.tiers):
             if self.plan.rules[rule_index].dimension in resets:
                 del self.tiers[rule_index]
-        if self.record is not None:
-            self.record.take_away(resets)
+        if self.awards is not None:
+            self.awards.take_away(resets)
 
 
 def _marks(plan: Plan, state: LeadState) -> list[Mark]:

@@ -116,10 +116,10 @@ class _Count:
 
     def __init__(self, plan: Plan, lead: Lead, as_of: int) -> None:
         self.plan, self.lead, self.as_of = plan, lead, as_of
-        self.tally, record, self.attributes = recounted(plan, lead, as_of)
+        self.tally, awards, self.attributes = recounted(plan, lead, as_of)
         self.open_gates = [gate(self.attributes) for gate in plan.gates]
-        self.awards = {_Place(id(award.entry), award.rule.index): award for award in record.ever}
-        self._counting = {id(award) for award in record.counting}
+        self.awards = {_Place(id(award.entry), award.rule.index): award for award in awards.ever}
+        self._counting = {id(award) for award in awards.counting}
         clips: list[Clip] = []
         clip(plan, raw_sums(plan, lead, self.tally, self.attributes), clips)
         self._clips = {each.node: each for each in clips}

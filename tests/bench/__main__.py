@@ -23,6 +23,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from mqlstream.program import NATIVE_CORE
 from tests.bench import adapters, core, latency, score_stage, topics, workload
 from tests.kafka.broker import KafkaServer
 
@@ -46,7 +47,8 @@ def main() -> None:
         return
     with ExitStack() as stack:
         bootstrap = options.bootstrap or _broker(stack)
-        print(f"{platform.machine()}, {os.cpu_count()} cores shared with the broker, Python {platform.python_version()}", flush=True)
+        python = f"Python {platform.python_version()}, {'native' if NATIVE_CORE else 'Python'} core"
+        print(f"{platform.machine()}, {os.cpu_count()} cores shared with the broker, {python}", flush=True)
         if "throughput" in options.parts:
             throughput(bootstrap, options)
         if "latency" in options.parts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from array import array
 from typing import Any
@@ -24,4 +25,6 @@ def weight(of: Any) -> int:
         elif not isinstance(each, int | array):
             left += [*getattr(each, "__dict__", {}).values(), *(getattr(each, name) for name in getattr(each, "__slots__", ()))]
             found += sys.getsizeof(each.__dict__) if hasattr(each, "__dict__") else 0
+            if not hasattr(each, "__slots__"):  # machine code has none to show
+                left += [part for part in gc.get_referents(each) if not isinstance(part, str | type)]
     return found

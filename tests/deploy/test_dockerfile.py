@@ -61,4 +61,4 @@ def test_everything_the_image_copies_is_there_and_let_through_by_dockerignore():
 def test_the_build_script_refuses_a_step_it_does_not_know():
     run = subprocess.run([ROOT / "deploy/image/install", "everything", "/nowhere"], capture_output=True, text=True, check=False)
     assert run.returncode == 2
-    assert run.stderr == "install: unknown step 'everything', expected dependencies or application\n"
+    assert run.stderr == "install: unknown step 'everything', expected compiler, dependencies or application\n"

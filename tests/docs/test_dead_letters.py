@@ -9,7 +9,6 @@ from pathlib import Path
 import click
 
 from mqlstream.cli import main
-from mqlstream.core import outcome
 from mqlstream.core.outcome import Reason
 from mqlstream.dead_letters import letter
 from mqlstream.stages import dead_letter
@@ -17,11 +16,12 @@ from tests.docs.readme import commands
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "dead-letters.md"
 TEXT = PAGE.read_text()
+OUTCOMES = Path(__file__).resolve().parents[2] / "mqlstream" / "core" / "outcome.py"
 
 
 def rejected_reasons() -> set[str]:
     """Those that the list of reasons has below the line on rejected records."""
-    source = Path(outcome.__file__).read_text().partition("# rejected:")[2].partition("class Outcome")[0]
+    source = OUTCOMES.read_text().partition("# rejected:")[2].partition("class Outcome")[0]
     return {Reason[name].value for name in re.findall(r"^    ([A-Z_]+) = ", source, re.MULTILINE)}
 
 

@@ -9,12 +9,12 @@ from mqlstream.engine.pace import Pace
 
 
 def test_batches_grow_to_the_whole_while_records_are_quick_to_compute():
-    pace = Pace(2_000, 1.0)
+    pace = Pace(20_000, 1.0)
     sizes = []
     for _ in range(6):
         sizes.append(pace.records)
         pace.note(pace.records, 0.001)
-    assert sizes == [25, 400, 2_000, 2_000, 2_000, 2_000]
+    assert sizes == [200, 6_400, 20_000, 20_000, 20_000, 20_000]
 
 
 def test_a_batch_that_took_too_long_is_followed_by_one_that_does_not():
@@ -38,7 +38,7 @@ def test_there_is_always_a_next_record():
 def test_a_batch_smaller_than_the_limit_tells_nothing_of_larger_ones():
     pace = Pace(2_000, 1.0)
     pace.note(3, 0.0)
-    assert pace.records == 25
+    assert pace.records == 200
 
 
 def _record(offset: int, size: int) -> Record:
