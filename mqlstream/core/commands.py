@@ -53,8 +53,7 @@ def obey(program: Program, lead: Lead, event: Event) -> Done:
     if any(told[2:4] == (event.source, event.id) for told in commands.audit):
         return Done(ignored(Reason.DUPLICATE), [])
     state.seq += 1
-    if state.first_seen == NEVER:
-        state.first_seen = event.time
+    lead.see(event.time)
     state.as_of = max(state.as_of, event.time)
     told = (event.time, what, event.source, event.id, event.body.get("by"), event.body.get("reason"), _about(event))
     commands.audit = [*commands.audit, told][-AUDIT_MAX:]

@@ -42,6 +42,14 @@ class Lead:
         newest = self.state.newest.get(key, NEVER)
         return newest if newest <= as_of else NEVER
 
+    def see(self, time: int) -> bool:
+        """Note when the lead was first heard of; whether that was not known."""
+        if self.state.first_seen != NEVER and time >= self.state.first_seen:
+            return False
+        self.state.first_seen = time
+        self.forget_view()
+        return True
+
     def attributes(self, as_of: int | None = None) -> dict[str, Any]:
         """The lead's attributes with the derived ones (but ``age``): now, or as they stood at ``as_of``."""
         if as_of is not None and self.state.facts and self.state.facts[-1].time > as_of:

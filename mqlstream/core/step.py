@@ -126,7 +126,7 @@ def _told(program: Program, lead: Lead, event: Event, before_ms: int | None) -> 
         outcome, outputs, forwards = obey(program, lead, event)
         return Result(outcome, made_up + outputs, forwards)
     if commands is not None and correction(commands, event.source, event.id) == RETRACT:
-        _see(lead, event.time)  # as if it had come before it was taken back
+        lead.see(event.time)  # as if it had come before it was taken back
         return Result(ignored(Reason.RETRACTED), _NOTHING)
     return None
 
@@ -147,22 +147,13 @@ def _repeated(program: Program, lead: Lead, known: Entry | None, entry: Entry) -
 
 def _learn(lead: Lead, event: Event, source: int) -> bool:
     """Take what the event says of the lead; whether anything its conditions may read has changed."""
-    changed = _see(lead, event.time)
+    changed = lead.see(event.time)
     if event.attributes or event.email:
         said = dict(event.attributes) if event.attributes else {}
         if event.email:
             said[EMAIL] = event.email
         changed = lead.learn(event.time, source, event.id, said) or changed
     return changed
-
-
-def _see(lead: Lead, time: int) -> bool:
-    """Note when the lead was first heard of; whether that was not known."""
-    if lead.state.first_seen != NEVER and time >= lead.state.first_seen:
-        return False
-    lead.state.first_seen = time
-    lead.forget_view()
-    return True
 
 
 def _note_activity(program: Program, lead: Lead, entry: Entry) -> None:

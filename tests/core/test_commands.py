@@ -253,6 +253,15 @@ def test_a_lead_is_as_old_whether_its_first_event_is_retracted_before_or_after_i
     assert rows[0]["ann"]["score"]["fit"] == 7
 
 
+@pytest.mark.parametrize("what", ["freeze", "resume", "reset"])
+def test_a_lead_is_as_old_as_its_first_command_whenever_that_comes(what: str) -> None:
+    aged = DEFINITION.replace("fit:\n", "fit:\n  - {id: known, where: {age: {gte: 228h}}, points: 7}\n")
+    first, then, later = command(what, 0), visit(1, 2 * DAY), visit(2, 10 * DAY)
+    rows = [Life(aged).apply(*arriving, later).rows() for arriving in ([first, then], [then, first])]
+    assert rows[0] == rows[1]
+    assert rows[0]["ann"]["score"]["fit"] == 7
+
+
 def test_retracting_what_held_a_lead_back_makes_an_mql() -> None:
     minus = DEFINITION.replace(
         "  - {id: chat, on: activity, points: 20, limit: {count: 1, per: lifetime}}", "  - {id: chat, on: activity, points: -50}"

@@ -90,6 +90,7 @@ def received(sales: Process) -> list[Json]:
 
 
 async def run_chaos(installation: Installation, seed: int, count: int, faults: list[str]) -> None:
+    print(f"MQLSTREAM_CHAOS_SEED={seed}")  # shown when the run fails
     rng = random.Random(seed)
     history = traffic.events(rng, count, leads=count // 15)
     records = [traffic.sent(rng, installation.topics, event) for event in traffic.disorder(rng, history)]
