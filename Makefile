@@ -9,7 +9,8 @@ CACHE := .cache
 ARGS ?=
 
 # CORE=native: whatever runs does so on the core as machine code, built from the sources as they are now. Benchmarks do, if they can.
-CORE ?= $(if $(filter bench%,$(MAKECMDGOALS)),$(shell command -v cc >/dev/null && echo native),python)
+CORE ?= $(if $(filter bench%,$(MAKECMDGOALS)),$(shell command -v cc >/dev/null && echo native || echo python),python)
+$(if $(filter python native,$(CORE)),,$(error CORE=$(CORE): expected python or native))
 NATIVE := $(CACHE)/native
 ifeq ($(CORE),native)
 BUILT := $(NATIVE)/.ready

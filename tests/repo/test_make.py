@@ -63,3 +63,9 @@ def test_help_names_every_target():
     run = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True, env={"PATH": os.environ["PATH"]})
     phony = next(line for line in (ROOT / "Makefile").read_text().splitlines() if line.startswith(".PHONY:")).split()[1:]
     assert [line.split()[1] for line in run.stdout.splitlines()] == phony
+
+
+def test_a_core_that_there_is_none_of_is_told(tmp_path: Path, bare: str):
+    run = make(tmp_path, bare, "test", "CORE=rust")
+    assert run.returncode == 2
+    assert "CORE=rust: expected python or native" in run.stderr
