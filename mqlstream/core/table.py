@@ -16,7 +16,9 @@ from mqlstream.core.step import open_lead
 from mqlstream.core.timer_queue import TimerQueue
 
 RECORD_BYTES = 4_000_000  # of one lead; ordinary ones have some hundred bytes, brokers take 8 MiB on this topic
-OPEN_LEADS = 50_000  # some 3 KB each with an ordinary ledger
+OPEN_LEADS = 50_000  # some 3 KB each with an ordinary ledger; up to twice as many for a while
+_OPEN_IN_ALL = 200_000  # by all tables of a stage together
+_OPEN_AT_LEAST = 5_000
 
 
 class LeadTable:
@@ -106,6 +108,10 @@ class LeadTable:
     def renew_with(self, renew: Callable[[str, bytes], bytes] | None, below: int = 0) -> None:
         """Bring records with a layout below this one up to the program before anything else is done with their leads."""
         self._renew, self._renew_below = renew, below
+
+    def share(self, tables: int) -> None:
+        """This is one of so many tables, all of which one worker may have: keep no more leads open than its memory has room for."""
+        self._open_leads = min(OPEN_LEADS, max(_OPEN_AT_LEAST, _OPEN_IN_ALL // tables))
 
     @property
     def layout(self) -> int:

@@ -136,6 +136,7 @@ class ScoreProcessor:
 
     def attend(self, surroundings: Surroundings) -> None:
         """All is restored: rescoring goes on, whether events come or not. Raises `Unable`."""
+        self._table.share(surroundings.tasks)
         self._definitions.resume()
 
     def process(self, records: Sequence[Record], wall_ms: int | None) -> Effects:

@@ -146,3 +146,12 @@ def test_a_lead_that_is_closed_is_gone() -> None:
         del lead
         table.packed_changes()
     assert alive(Lead) <= 6
+
+
+def test_of_many_tasks_each_keeps_fewer_leads_open() -> None:
+    processor = ScoreStage(TOPICS, offline.compile_texts([DEFINITION])).processor(0)
+    show(processor, Surroundings(100, frozenset, lambda: START))
+    for start in range(0, 24_000, 4_000):
+        visits = [Event("s", "v", "web_visit", START, f"lead-{number}", {"path": "/"}) for number in range(start, start + 4_000)]
+        processor.committed(processor.process(read(visits), None))
+    assert 5_000 <= alive(Lead) <= 14_000
