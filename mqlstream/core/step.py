@@ -118,6 +118,7 @@ def _told(program: Program, lead: Lead, event: Event, before_ms: int | None) -> 
         result = Result(*answer(program, lead, event))
         if program.has_timers:
             set_timer(program, lead, lead.state.as_of)
+        lead.recount()  # in its new stage the next event looks at everything, attributes that have not changed since included
         return result
     if what == COMPLETE:
         return Result(complete(program, lead, event), _NOTHING)

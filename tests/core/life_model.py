@@ -205,15 +205,19 @@ class Model:
 
     # What comes.
 
+    def see(self, time: int) -> None:
+        self.first_seen = time if self.first_seen is None else min(self.first_seen, time)
+
     def event(self, thing: Thing) -> str:
         if thing.id in self.retracted:
+            self.see(thing.time)
             return "ignored(retracted)"
         if thing.id in self.things:
             return "ignored(duplicate)"
         self.seq += 1
         late = thing.time < self.as_of
         self.as_of = max(self.as_of, thing.time)
-        self.first_seen = thing.time if self.first_seen is None else min(self.first_seen, thing.time)
+        self.see(thing.time)
         self.things[thing.id] = thing._replace(seq=self.seq)
         self.look(thing.time if late else None)
         return "scored"
@@ -234,7 +238,7 @@ class Model:
         if what == "erase":
             return self._erase(time)
         self.seq += 1
-        self.first_seen = time if self.first_seen is None else self.first_seen
+        self.see(time)
         self.as_of = max(self.as_of, time)
         if what == "reset":
             self.reset = max(self.reset or (0, "", ""), (time, "ops", event_id))

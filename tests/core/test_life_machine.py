@@ -233,6 +233,31 @@ def test_a_life_keeps_to_the_table_whatever_comes_and_every_row_of_it_happens() 
     assert LifeMachine.taken == TABLE.keys(), TABLE.keys() - LifeMachine.taken
 
 
+EARLIER = {"earlier_ms": 6 * DAY}
+WENT_WRONG: dict[str, list[tuple[str, Json]]] = {
+    "an event that was taken back before it came makes the lead older, and who is erased is the older one": [
+        ("an_event_is_corrected", {"back": 1, "do": "retract"}),
+        ("asks_for_contact", EARLIER),
+        ("is_erased", {"sure": 0, **EARLIER}),
+    ],
+    "who turned out to be a rival while sales had the lead is disqualified when it comes back": [
+        ("visits_three_times", {}),
+        ("sales_says", {"decision": "accepted", "earlier_ms": 0, "handoff": "open"}),
+        ("is_someone_else", {"attributes": {"company": "rival"}, "earlier_ms": 0}),
+        ("sales_says", {"decision": "rejected", "earlier_ms": 0, "handoff": "open"}),
+        ("visits", {"earlier_ms": 0}),
+    ],
+}
+
+
+@pytest.mark.parametrize("steps", WENT_WRONG.values(), ids=WENT_WRONG)
+def test_a_life_that_once_went_wrong(steps: list[tuple[str, Json]]) -> None:
+    machine = LifeMachine()
+    for name, arguments in steps:
+        getattr(machine, name)(**arguments)
+        machine.all_that_is_told_and_known_is_the_model_s()
+
+
 @pytest.mark.oracle
 def test_a_long_run_of_lives_keeps_to_the_table() -> None:
     run_state_machine_as_test(LifeMachine, settings=settings(max_examples=3_000, stateful_step_count=60, **COMMON))
