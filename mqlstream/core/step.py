@@ -188,7 +188,7 @@ def _count(program: Program, lead: Lead, entry: Entry, reviewed: int) -> Reason:
             reason = NO_REASON  # it counts at older moments only
             continue
         tally = lead.tallies[index]
-        if tally is not None and not program.own_flood[index]:
+        if tally is not None and not program.own_flood[index] and not (newest and tally.resets and tally.started_again_after(entry)):
             if newest and as_of < tally.good_until and len(tally.counted) < plan.ledger:
                 tally.feed(entry)
                 reason = NO_REASON

@@ -192,6 +192,10 @@ class Tally:
             if ends_gap(gaps.plan, entry):
                 gaps.add(time)
 
+    def started_again_after(self, entry: Entry) -> bool:
+        """Whether a dimension has started again where the entry may stand before that, though it comes after all other entries."""
+        return any(reset.rule is None and entry.time <= reset.entry.time for reset in self.resets.values())
+
     def slip_in(self, entry: Entry) -> bool:
         """Count an entry that comes before others, when the order makes no difference; False when it may."""
         if self.resets or len(self.counted) >= self.plan.ledger or any(ends_gap(gaps.plan, entry) for gaps in self.gaps):

@@ -240,6 +240,14 @@ WENT_WRONG: dict[str, list[tuple[str, Json]]] = {
         ("asks_for_contact", EARLIER),
         ("is_erased", {"sure": 0, **EARLIER}),
     ],
+    "an event from before the scores started again is worth nothing, though it is the newest that is known": [
+        ("an_operator_says", {"do": "reset", "earlier_ms": 0}),
+        ("asks_for_contact", {"earlier_ms": HOUR}),
+        ("asks_for_contact", {"earlier_ms": 0}),
+        ("asks_for_contact", {"earlier_ms": 0}),
+        ("asks_for_contact", {"earlier_ms": HOUR}),
+        ("visits_three_times", {}),
+    ],
     "who turned out to be a rival while sales had the lead is disqualified when it comes back": [
         ("visits_three_times", {}),
         ("sales_says", {"decision": "accepted", "earlier_ms": 0, "handoff": "open"}),
