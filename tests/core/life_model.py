@@ -242,6 +242,7 @@ class Model:
         self.as_of = max(self.as_of, time)
         if what == "reset":
             self.reset = max(self.reset or (0, "", ""), (time, "ops", event_id))
+            self.look()
         elif what in ("freeze", "resume"):
             self.switch = max(self.switch or (0, "", "", False), (time, "ops", event_id, what == "freeze"))
             if not self.switch[3]:
@@ -250,10 +251,14 @@ class Model:
             self._correct(what, about)
         return "scored"
 
+    def has_ground(self) -> bool:
+        return self.stage == "mql" and self.first_moment(self.qualified_at, self.ground, free=True) is not None
+
     def _correct(self, what: str, about: str) -> None:
         since = self.things[about].time if about in self.things and about not in self.retracted else self.as_of
+        had_ground = self.has_ground()  # what it lost by a reset or with time is not lost by this
         (self.retracted if what == "retract" else self.machines).add(about)
-        if self.stage == "mql" and self.first_moment(self.qualified_at, self.ground, free=True) is None:
+        if had_ground and not self.has_ground():
             self.move("groundless")
             return
         self.look(since if since < self.as_of else None)
