@@ -61,6 +61,7 @@ def obey(program: Program, lead: Lead, event: Event) -> Done:
     outputs, forwards = _DOES[what](program, lead, event)
     if program.has_timers:
         set_timer(program, lead, state.as_of)
+    lead.recount()  # the next event looks at everything, as after a restart
     return Done(SCORED, outputs, forwards)
 
 

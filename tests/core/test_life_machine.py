@@ -255,6 +255,14 @@ WENT_WRONG: dict[str, list[tuple[str, Json]]] = {
         ("sales_says", {"decision": "rejected", "earlier_ms": 0, "handoff": "open"}),
         ("visits", {"earlier_ms": 0}),
     ],
+    "so is a rival that an operator freezes before": [
+        ("asks_for_contact", {"earlier_ms": 0}),
+        ("sales_says", {"decision": "accepted", "earlier_ms": 0, "handoff": "open"}),
+        ("is_someone_else", {"attributes": {"company": "rival"}, "earlier_ms": 0}),
+        ("sales_says", {"decision": "rejected", "earlier_ms": 0, "handoff": "open"}),
+        ("an_operator_says", {"do": "freeze", "earlier_ms": 0}),
+        ("visits", {"earlier_ms": 0}),
+    ],
 }
 
 
