@@ -206,6 +206,20 @@ qualify: {threshold: {total: 25}, rearm: {below: 10, cooldown: 10d}}
     assert told(outputs)[-1] == ("cooled", midnight + 2 * HOUR + MINUTE)
 
 
+def test_a_tier_that_gives_more_later_does_so_where_a_set_is_switched_off() -> None:
+    text = """
+definition: b2b
+version: 1
+rules:
+  - {id: again, on: web_visit, where: {lead.tags: vip}, set: {engagement: 0}}
+  - {id: seen, on: web_visit, tiers: [{count: {at_least: 1}, within: 1d, points: 10}, {count: {at_least: 1}, within: 2d, points: 25}]}
+qualify: {threshold: {total: 25}}
+"""
+    outputs = play(text, [event("web_visit", 1, 0)], 2 * DAY)[1]
+    midnight = -(-(START + DAY) // DAY) * DAY - START
+    assert told(outputs) == [("became_mql", midnight)]
+
+
 def test_a_cooled_lead_rests_before_it_can_qualify_again() -> None:
     definition = REARM.format(visit="expire_after: 5h", form="half_life: 1d", worse="half_life: 1d", idle=-1)
     visits = [event("web_visit", number, at) for number, at in enumerate([0, 6 * HOUR, 50 * HOUR, 50 * HOUR])]
