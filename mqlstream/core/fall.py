@@ -50,13 +50,13 @@ def may_rise(plan: Plan, lead: Lead, tally: Tally, at: int) -> bool:
         return True
     if any(expiry <= at for expiry in tally.next_expiry()):
         tally = tally.glance(at)
-    attributes = attributes_at(plan, lead, at)
-    tally = settled(plan, lead, tally, attributes)  # a `set` that the lead's attributes switch off has taken no tier away
+    if plan.gated_sets:  # one that the lead's attributes switch off has taken no tier away
+        tally = settled(plan, lead, tally, attributes_at(plan, lead, at))
     fading = [index for index in plan.fading if tally.worth_at(index, at) < -_FADED]
     if not fading and not any(tally.tiers.values()):
         return False
     at_best = [0.0 if index in fading else tally.worth_at(index, at) for index in range(len(plan.lanes))]
-    sums = raw_sums(plan, lead, tally, attributes, at_best)
+    sums = raw_sums(plan, lead, tally, attributes_at(plan, lead, at), at_best)
     return clip(plan, sums)[plan.total] + plan.tiers_span >= plan.needs_total
 
 
