@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from hashlib import blake2b
+from sys import intern
 from typing import Any
 
+import msgspec
 import orjson
 
 from mqlstream.core.account_table import AccountTable
@@ -33,6 +36,8 @@ from mqlstream.program import prepared, superseded
 
 _BATCH = 10_000  # events between two packings of the table
 
+_content = msgspec.json.Encoder(order="deterministic").encode
+
 
 class Replay:
     """A table of leads to which events are applied one after the other.
@@ -44,7 +49,7 @@ class Replay:
 
     def __init__(self, program: Program, machines: Rules | None = None, *, bounded: bool = False) -> None:
         self.program = program
-        self._first: defaultdict[str, dict[tuple[str, str], Event]] | None = None if bounded else defaultdict(dict)
+        self._firsts: defaultdict[str, dict[tuple[str, str], bytes]] | None = None if bounded else defaultdict(dict)  # by lead
         self._machines = machines
         self._watched: dict[str, Watched] = {}
         self._waiting = Waiting()  # clicks, for visits
@@ -60,7 +65,7 @@ class Replay:
     def apply(self, event: Event) -> list[Output]:
         """Apply one event; returns what it set off, in order, after what timers did before it."""
         outputs = self.advance(event.time)
-        if self._first is not None and not event.via and self._first[event.lead].setdefault((event.source, event.id), event) != event:
+        if self._conflicts(event):
             self.count(event.kind, ignored(Reason.CONFLICTING_DUPLICATE))
             return outputs
         verdicts: Sequence[Event] = ()
@@ -78,8 +83,8 @@ class Replay:
         result = step(self.program, lead, event)
         if lead.state.due != due:
             self._table.schedule(lead)
-        if self._first is not None and not lead.state.seq:
-            self._first.pop(event.lead, None)  # erased
+        if self._firsts is not None and not lead.state.seq:
+            self._firsts.pop(event.lead, None)  # erased
         self.count(event.kind, result.outcome)
         self.latest = max(self.latest, lead.state.as_of)
         self._applied += 1
@@ -93,6 +98,13 @@ class Replay:
         for forward in (*result.forwards, *verdicts):
             outputs += self.apply(forward)
         return outputs
+
+    def _conflicts(self, event: Event) -> bool:
+        """Whether the lead had another event of this source and id before. Digests are kept: events are many, and large."""
+        if self._firsts is None or event.via:
+            return False
+        digest = blake2b(_content(event), digest_size=8).digest()
+        return self._firsts[event.lead].setdefault((intern(event.source), event.id), digest) != digest
 
     def advance(self, clock_ms: int) -> list[Output]:
         """Let the timers fire that are due by then, and look for the visits that were due; returns what that did, in order."""
