@@ -35,6 +35,7 @@ from mqlstream.ingest.unvisited import Waiting, due_ms, look_for_visits, visits_
 from mqlstream.program import prepared, superseded
 
 _BATCH = 10_000  # events between two packings of the table
+_OPEN_LEADS = 20_000  # a backtest has two tables, beside whatever else runs on a desk's machine
 
 _content = msgspec.json.Encoder(order="deterministic").encode
 
@@ -55,7 +56,7 @@ class Replay:
         self._waiting = Waiting()  # clicks, for visits
         self.outcomes: Counter[tuple[str, str]] = Counter()  # (kind, outcome)
         self.latest = -1
-        self._table = LeadTable(program)
+        self._table = LeadTable(program, _OPEN_LEADS)
         self._table.settle_layout()
         self._telling = Telling.of(program)
         self._accounts = AccountTable()

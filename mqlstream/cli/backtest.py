@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
@@ -17,10 +17,11 @@ import click
 from mqlstream.backtest.comparison import CHANGES, STAYS, Backtest, Row, head
 from mqlstream.backtest.page import page
 from mqlstream.backtest.reasons import in_words
-from mqlstream.cli.lines import Line, accepted, check_there, in_order, opened, progress, progress_over, tell_outcomes
+from mqlstream.cli.lines import accepted, check_there, opened, progress, progress_over, tell_outcomes
 from mqlstream.cli.logs import configure, quiet_client
 from mqlstream.cli.options import config_option
 from mqlstream.cli.output import emit, format_option
+from mqlstream.cli.sorting import Line, Sorter, in_order
 from mqlstream.cli.whole import check_writable, write_whole
 from mqlstream.config import Settings, kafka_kwargs
 from mqlstream.config import load as load_settings
@@ -68,7 +69,7 @@ def command(
     old, whence = (_load(against), str(against)) if against is not None else _in_force(tried.id, settings, topic)
     _introduce(tried, new, old, whence)
     backtest = Backtest(tried, old, settings)
-    _replay(backtest, _retained(backtest, settings) if topic else None, files, settings)
+    _replay(backtest, topic, files, settings)
     status = tell_outcomes(backtest.new.replay.outcomes)
     if backtest.answers.left_out:
         click.echo(f"{backtest.answers.left_out} answers of sales are about other definitions and left out of account", err=True)
@@ -119,26 +120,26 @@ def _named(definition: Definition) -> str:
     return f"{definition.id} version {definition.version} {definition.digest[:12]}"
 
 
-def _retained(backtest: Backtest, settings: Settings) -> list[Line]:
-    from mqlstream.cli.retained import retained
-
-    with quiet_client():
-        return asyncio.run(retained(settings, backtest.new.replay.count))
-
-
-def _replay(backtest: Backtest, there: list[Line] | None, files: tuple[str, ...], settings: Settings) -> None:
+def _replay(backtest: Backtest, topic: bool, files: tuple[str, ...], settings: Settings) -> None:
     with ExitStack() as stack:
-        if there is not None:
-            passed = stack.enter_context(progress_over(sum(len(line.raw) for line in there), 1, "Backtesting", quiet=True))
-            lines = in_order(iter(there), passed)
-        else:
-            # The input is gone through twice: read, then applied.
-            passed = stack.enter_context(progress(files, 2, "Backtesting", quiet=True))
-            named = ((name, opened(name, stack)) for name in files)
-            lines = in_order(accepted(named, backtest.new.replay.count, ingest_options(settings), passed), passed)
-        for line in lines:
+        for line in _retained(backtest, stack, settings) if topic else _given(backtest, files, stack, settings):
             backtest.apply(line.event)
     backtest.finish()
+
+
+def _retained(backtest: Backtest, stack: ExitStack, settings: Settings) -> Iterator[Line]:
+    from mqlstream.cli.retained import retained
+
+    sorter = stack.enter_context(Sorter())
+    with quiet_client():
+        asyncio.run(retained(settings, backtest.new.replay.count, sorter))
+    return sorter.in_order(stack.enter_context(progress_over(sorter.size, 1, "Backtesting", quiet=True)))
+
+
+def _given(backtest: Backtest, files: tuple[str, ...], stack: ExitStack, settings: Settings) -> Iterator[Line]:
+    passed = stack.enter_context(progress(files, 2, "Backtesting", quiet=True))  # read, then applied
+    named = ((name, opened(name, stack)) for name in files)
+    return in_order(accepted(named, backtest.new.replay.count, ingest_options(settings), passed), passed)
 
 
 def _print(backtest: Backtest, result: Mapping[str, Any], format_: str) -> None:

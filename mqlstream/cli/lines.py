@@ -1,4 +1,4 @@
-"""Events in files as commands take them: one JSON object a line, in any order. Read, put in order, what is unusable told and counted.
+"""Events in files as commands take them: one JSON object a line, in any order. What is unusable is told and counted.
 
 What an event is stands in `mqlstream.ingest`; what is done with it belongs to the commands.
 """
@@ -9,37 +9,21 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from errno import ENOENT
-from itertools import groupby
-from operator import attrgetter
 from os import strerror
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 import click
 
-from mqlstream.core.event import Event, order
+from mqlstream.cli.sorting import Line
+from mqlstream.core.event import Event
 from mqlstream.core.outcome import Outcome
 from mqlstream.errors import UsageError
 from mqlstream.ingest.canonical import canonical
 from mqlstream.ingest.results import IngestOptions, Rejected
-from mqlstream.offline import order_key, outcome_of
+from mqlstream.offline import outcome_of
 
 _LONG = 5_000_000  # bytes of input from which on a progress bar is worth its place
-
-_order = attrgetter("order")
-
-
-class Line(NamedTuple):
-    """An accepted event and where it stands."""
-
-    event: Event
-    raw: bytes
-    place: str  # FILE:LINE
-
-    @property
-    def order(self) -> tuple[int, str, str]:
-        """The event's place among those of its lead, but for events of one time, source and id."""
-        return order(self.event)
 
 
 def check_there(names: tuple[str, ...]) -> None:
@@ -98,15 +82,6 @@ def accepted(
             count(result.kind, outcome_of(result))
             if isinstance(result, Rejected):
                 click.echo(f"{label}:{number}: {result.reason.value}: {result.detail}", err=True)
-
-
-def in_order(lines: Iterator[Line], passed: Callable[[int], None]) -> Iterator[Line]:
-    """All lines in order; events of one time, source and id are put in order of their canonical JSON."""
-    for _, tied in groupby(sorted(lines, key=_order), key=_order):
-        several = list(tied)
-        for line in several if len(several) == 1 else sorted(several, key=lambda line: order_key(line.event, line.raw)):
-            passed(len(line.raw))
-            yield line
 
 
 def tell_outcomes(counted: Mapping[tuple[str, str], int]) -> int:

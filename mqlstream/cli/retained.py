@@ -12,7 +12,7 @@ from contextlib import aclosing, contextmanager
 import click
 
 from mqlstream import wire
-from mqlstream.cli.lines import Line
+from mqlstream.cli.sorting import Line, Sorter
 from mqlstream.config import Settings, kafka_kwargs
 from mqlstream.core.commands import ADOPT
 from mqlstream.core.completing import COMPLETE
@@ -23,14 +23,13 @@ from mqlstream.ingest.results import UNKNOWN_KIND
 from mqlstream.topics import Topics
 
 
-async def retained(settings: Settings, count: Callable[[str, Outcome], None]) -> list[Line]:
-    """All events, partition by partition; records that are none are told on stderr and counted.
+async def retained(settings: Settings, count: Callable[[str, Outcome], None], sorter: Sorter) -> None:
+    """Give all events to the sorter, partition by partition; records that are none are told on stderr and counted.
 
     What workers wrote for each other is left out, for scoring again makes it again: what a merged lead passed on, and completions.
     Raises `UsageError` when there is no such topic, and `UnreachableError`.
     """
     topic, ends = Topics(settings.topic_prefix).lead_events, dict[int, int]()
-    lines = []
     with _progress(ends) as passed:
         async with aclosing(records(kafka_kwargs(settings), topic, ends)) as there:
             async for record in there:
@@ -45,8 +44,7 @@ async def retained(settings: Settings, count: Callable[[str, Outcome], None]) ->
                     click.echo(f"{place}: {Reason.BAD_RECORD.value}: {error}", err=True)
                     continue
                 if not _made_again(event):
-                    lines.append(Line(event, value, place))
-    return lines
+                    sorter.take([Line(event, value, place)])
 
 
 def _made_again(event: Event) -> bool:

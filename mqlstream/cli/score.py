@@ -10,8 +10,9 @@ from typing import Any
 import click
 import orjson
 
-from mqlstream.cli.lines import Line, accepted, check_there, in_order, opened, progress, tell_outcomes
+from mqlstream.cli.lines import accepted, check_there, opened, progress, tell_outcomes
 from mqlstream.cli.output import FORMATS, emit
+from mqlstream.cli.sorting import Line, in_order
 from mqlstream.cli.telling import tell
 from mqlstream.config import load as load_settings
 from mqlstream.core.event import Event
@@ -20,7 +21,7 @@ from mqlstream.definition import load
 from mqlstream.errors import CheckFailed, UsageError
 from mqlstream.ingest.fields import Refused, text_ms
 from mqlstream.ingest.identity import normalise_email
-from mqlstream.offline import Replay, order_key
+from mqlstream.offline import Replay
 from mqlstream.program import ingest_options, machine_rules, program_of
 
 _PATH = click.Path(path_type=Path)
@@ -65,8 +66,7 @@ def command(
         # Sorted input is gone through twice: read, then applied.
         passed = stack.enter_context(progress(files, 1 if presorted else 2, "Scoring", quiet=leads or explained is not None))
         lines = accepted(((name, opened(name, stack)) for name in files), replay.count, options, passed)
-        ordered = _checked(lines) if presorted else in_order(lines, passed)
-        outputs = _applied(ordered, replay, until)
+        outputs = _applied(_checked(lines) if presorted else in_order(lines, passed), replay, until)
         if leads or explained is not None:
             for _ in outputs:
                 pass
@@ -98,7 +98,7 @@ def _distinct(definitions: list[Any]) -> list[Any]:
 def _checked(lines: Iterator[Line]) -> Iterator[Line]:
     before: Line | None = None
     for line in lines:
-        if before is not None and _comes_before(line, before):
+        if before is not None and line.comes_before(before):
             raise CheckFailed(
                 f"{line.place}: out of order: {_told(line.event)} comes after {_told(before.event)} ({before.place}); "
                 "expected events by time, source, id, canonical JSON. Leave --presorted out to have them sorted"
@@ -109,12 +109,6 @@ def _checked(lines: Iterator[Line]) -> Iterator[Line]:
 
 def _told(event: Event) -> str:
     return f"time {event.time}, source {event.source}, id {event.id}"
-
-
-def _comes_before(line: Line, other: Line) -> bool:
-    if line.order != other.order:
-        return line.order < other.order
-    return order_key(line.event, line.raw) < order_key(other.event, other.raw)
 
 
 def _applied(lines: Iterator[Line], replay: Replay, until: int | None) -> Iterator[Output]:
