@@ -63,6 +63,8 @@ def _due(plan: Plan, lead: Lead, track: Track, tally: Tally, from_ms: int) -> li
             moments.append(midnight)
     if _ages(plan, lead, track) and lead.state.first_seen + plan.ages[-1] + 1 >= from_ms:
         moments.append(midnight)
+        if plan.active_from is not None and plan.active_from >= from_ms:
+            moments.append(plan.active_from)  # whose age ended a disqualification since midnight may qualify on the first day
     return moments
 
 
@@ -100,7 +102,7 @@ def _fire(program: Program, plan: Plan, index: int, lead: Lead, track: Track, du
             track.cooldown_until = state.as_of + plan.rearm.cooldown_ms
             return outputs
     waits = track.stage in OPEN_STAGES and track.quiet != state.seq
-    if due >= state.as_of and (waits or (due % DAY_MS == 0 and _ages(plan, lead, track))):
+    if due >= state.as_of and (waits or ((due % DAY_MS == 0 or due == plan.active_from) and _ages(plan, lead, track))):
         outputs += _look_at(program, plan, index, lead, due)
     return outputs
 

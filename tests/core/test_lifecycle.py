@@ -254,6 +254,15 @@ def test_a_condition_on_age_that_comes_to_hold_is_noticed_at_midnight() -> None:
 SLA = BASE.replace("qualify:", "timezone: Europe/Berlin\nsla:\n  accept_within: 2h\n  hours: {mon-fri: '09:00-17:00'}\nqualify:")
 
 
+def test_whose_disqualification_has_ended_with_their_age_qualify_when_the_definition_s_days_begin() -> None:
+    # Days begin at 23:00 UTC: before the daily look.
+    definition = BASE + "timezone: Europe/Berlin\nactive: {from: 2026-11-03}\ndisqualify: [{id: new, where: {age: {lt: 1h}}}]\n"
+    begins = int(datetime(2026, 11, 2, 23, tzinfo=UTC).timestamp() * 1000) - START
+    visits = [event("web_visit", number, begins - 11 * HOUR) for number in (1, 2)]
+    _, outputs = play(definition, visits, begins + DAY)
+    assert told(outputs) == [("stage_changed", begins - 11 * HOUR), ("stage_changed", begins), ("became_mql", begins)]
+
+
 def test_a_deadline_that_passes_is_told_once() -> None:
     outputs = play(SLA, [event("form_fill", 1, 0)], 10 * DAY)[1]
     assert [each for each, _ in told(outputs)] == ["became_mql", "sla_breached"]
