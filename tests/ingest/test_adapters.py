@@ -275,6 +275,42 @@ def test_any_json_is_read_as_the_settings_map_it() -> None:
     assert other.detail == 'data.list[4]: type: got "other", expected one of signup visit'
 
 
+def test_an_id_is_made_of_one_part_at_least() -> None:
+    fields = {"id": {"all": ["type", "at.no"]}, "anonymous_id": {"all": ["tenant", "cookie"]}, "time": "time", "email": "mail"}
+    known = {"time": NOON, "mail": "ann@acme.example"}
+    parts = [known, known | {"type": "", "at": {"no": 1.5}}, known | {"at": {"no": 7}}, known | {"type": "a", "cookie": "c"}]
+    none, useless, second, first = results(parts, "json", kind="activity", fields=fields)
+    for refused, place in ((none, 0), (useless, 1)):
+        assert refused == Rejected("unknown", Reason.MISSING_FIELD, f"[{place}]: id: missing, expected at least one of type at.no")
+    assert [(event.id, event.body) for event in (second, first)] == [("|7", {}), ("a|", {"anonymous_id": "|c"})]
+    headers: Headers = (("ce_type", b"t"), ("ce_id", b"7"), ("ce_source", b"/site"))
+    (event,) = results(known, "cloudevents", headers, types={"t": "activity"}, fields=fields)
+    assert event.id == "7"
+
+
+@pytest.mark.parametrize(
+    ("adapter", "payload", "named", "text"),
+    [
+        (
+            "sendgrid",
+            {"event": "open", "timestamp": 1772442900},
+            {"email": "ann@acme.example"},
+            "sg_event_id: missing, expected the event's id, or sg_message_id or email to make one of",
+        ),
+        (
+            "posthog",
+            {"event": "$pageview", "timestamp": "2026-03-02T09:15:00Z", "properties": {"$device_id": "d", "email": "ann@acme.example"}},
+            {"distinct_id": "d"},
+            "uuid: missing, expected the event's id, or distinct_id to make one of",
+        ),
+    ],
+)
+def test_what_nothing_tells_from_others_has_no_id(adapter: str, payload: dict[str, Any], named: dict[str, Any], text: str) -> None:
+    assert results(payload, adapter) == [Rejected("unknown", Reason.MISSING_FIELD, text)]
+    (event,) = results(payload | named, adapter)
+    assert isinstance(event, Event)
+
+
 def test_track_events_can_be_form_fills() -> None:
     call = {
         "type": "track",

@@ -31,7 +31,9 @@ class _Plan:
 
 def _prepare(options: Mapping[str, Any]) -> _Plan:
     types = {word: checked_kind(kind, f"types.{word}") for word, kind in (options.get("types") or {}).items()}
-    return _Plan(types, fields_of(options))
+    fields = fields_of(options)
+    # An id that is mapped never counts: the attribute does.
+    return _Plan(types, None if fields is None else tuple(field for field in fields if field.name != "id"))
 
 
 def _open(value: bytes, headers: Headers, plan: _Plan) -> Parts:

@@ -22,7 +22,7 @@ FIELDS = Option(
     "fields",
     "any",
     f"Canonical field -> {_FORM}. A path is keys with dots between them, `.` the whole object. `any` takes the first that is there, "
-    "`all` makes an id of several. Without `fields` the object must be canonical itself.",
+    "`all` makes an id of several, of which one at least must be there. Without `fields` the object must be canonical itself.",
     "{id: event_id, time: {path: created, unit: s}, email: user.email}",
 )
 
@@ -118,11 +118,24 @@ def _getter(name: str, spec: Any) -> Get:
             choices = [path_of(path, where) for path in spec["any"]]
             return lambda item: next((value for get in choices if (value := get(item)) not in (None, "")), None)
         if keys == {"all"} and isinstance(spec["all"], list) and spec["all"]:
-            parts = [path_of(path, where) for path in spec["all"]]
-            return lambda item: composed(*[text(get(item)) for get in parts])
+            return _composing(name, spec["all"], [path_of(path, where) for path in spec["all"]])
         if keys == {"path", "unit"} and spec["unit"] in _UNITS:
             return _in_unit(name, path_of(spec["path"], where), spec["unit"])
     raise ValueError(f"{where}: got {_short(spec)}, expected {_FORM}")
+
+
+def _composing(name: str, paths: list[str], parts: list[Get]) -> Get:
+    """What makes an id of several values. Of none it makes none: all that lack them would be the same."""
+
+    def get(item: dict[str, Any]) -> str | None:
+        words = [text(part(item)) for part in parts]
+        if any(words):
+            return composed(*words)
+        if name == "id":
+            raise missing(name, f"at least one of {' '.join(paths)}")
+        return None
+
+    return get
 
 
 def _in_unit(name: str, get: Get, unit: str) -> Get:

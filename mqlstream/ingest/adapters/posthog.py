@@ -13,7 +13,7 @@ from typing import Any
 
 from mqlstream.ingest.adapters.base import Adapter, Found, Headers, Option, Parts, Skip, an_object, json_object, json_value, parts_of
 from mqlstream.ingest.adapters.values import at, composed, email_in, inner, needed, text, told, utc
-from mqlstream.ingest.fields import shown
+from mqlstream.ingest.fields import missing, shown
 
 EVENT_TYPES = {
     "$pageview": "web_visit",
@@ -74,8 +74,13 @@ def _common(event: dict[str, Any], hook: dict[str, Any], properties: dict[str, A
     distinct, device, time = text(event.get("distinct_id") or get("distinct_id")), text(get("$device_id")), event.get("timestamp")
     user = text(get("$user_id")) or (distinct if distinct != device else None)
     email = inner(properties, "$set").get("email") or at(hook, "person", "properties", "email") or get("email") or email_in(user)
+    event_id = text(event.get("uuid"))
+    if event_id is None:
+        if distinct is None:
+            raise missing("uuid", "the event's id, or distinct_id to make one of")
+        event_id = composed(distinct, name, text(time))
     return told(
-        id=text(event.get("uuid")) or composed(distinct, name, text(time)),
+        id=event_id,
         time=utc("timestamp", time),
         email=email if type(email) is str else None,
         user_id=user,

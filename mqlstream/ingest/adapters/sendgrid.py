@@ -10,6 +10,7 @@ from typing import Any
 
 from mqlstream.ingest.adapters.base import Adapter, Found, Skip, an_object, open_object
 from mqlstream.ingest.adapters.values import composed, of_types, seconds_ms, text, told
+from mqlstream.ingest.fields import missing
 
 EVENT_TYPES = {
     "delivered": "delivered",
@@ -40,9 +41,14 @@ def _read(item: Any, shared: Any, options: Any) -> Found:
     category, time, url = get("category"), get("timestamp"), get("url")
     if type(category) is list:
         category = category[0] if category else None
+    event_id = text(get("sg_event_id"))
+    if event_id is None:
+        if not get("sg_message_id") and not get("email"):
+            raise missing("sg_event_id", "the event's id, or sg_message_id or email to make one of")
+        event_id = composed(get("sg_message_id"), get("event"), get("email"), time, url)
     return told(
         kind="email_click",
-        id=text(get("sg_event_id")) or composed(get("sg_message_id"), get("event"), get("email"), time, url),
+        id=event_id,
         time=seconds_ms("timestamp", time),
         email=get("email"),
         action=action,
