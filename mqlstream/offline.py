@@ -29,8 +29,9 @@ from mqlstream.definition.compile import compile_program
 from mqlstream.definition.model import Definition
 from mqlstream.errors import UsageError
 from mqlstream.ingest.canonical import canonical
+from mqlstream.ingest.linking import Visitors
 from mqlstream.ingest.machines import Rules, Watched, look
-from mqlstream.ingest.results import DEFAULT_OPTIONS, Anonymous, Ignored, IngestOptions, Rejected
+from mqlstream.ingest.results import DEFAULT_OPTIONS, Anonymous, IngestOptions
 from mqlstream.ingest.unvisited import Waiting, due_ms, look_for_visits, visits_of
 from mqlstream.program import prepared, superseded
 
@@ -200,11 +201,6 @@ def order_key(event: Event, raw: bytes | dict[str, Any]) -> tuple[int, str, str,
     return (event.time, event.source, event.id, orjson.dumps(parsed, option=orjson.OPT_SORT_KEYS))
 
 
-def outcome_of(result: Anonymous | Ignored | Rejected) -> Outcome:
-    """How what became no event ended. Nobody links visitors to leads offline: what names no lead is ignored."""
-    return result.outcome
-
-
 def compile_texts(texts: Sequence[str], shape: HandoffShape | None = None) -> Program:
     """The program of definitions given as texts; raises `UsageError` with all findings."""
     definitions: list[Definition] = []
@@ -223,13 +219,16 @@ def _replayed(
     accepted: list[tuple[tuple[int, str, str, bytes], Event]] = []
     for raw in events:
         result = canonical(dict(raw), options=options)
-        if isinstance(result, Event):
-            accepted.append((order_key(result, raw), result))
+        if isinstance(result, Event | Anonymous):
+            event = result if isinstance(result, Event) else result.event
+            accepted.append((order_key(event, raw), event))
     accepted.sort(key=lambda pair: pair[0])
     outputs: list[Output] = []
+    visitors = Visitors(replay.count)
     for _, event in accepted:
         if until is None or event.time <= until:
-            outputs += replay.apply(event)
+            for known in visitors.take(event):
+                outputs += replay.apply(known)
     outputs += replay.advance(replay.latest if until is None else until)
     return replay, outputs
 
@@ -249,4 +248,4 @@ def score_events(
     return _replayed(definition_texts, events, None, options)[1]
 
 
-__all__ = ["Replay", "compile_texts", "lead_objects", "order_key", "outcome_of", "score_events", "score_leads", "take_over"]
+__all__ = ["Replay", "compile_texts", "lead_objects", "order_key", "score_events", "score_leads", "take_over"]

@@ -17,6 +17,7 @@ from mqlstream.ingest.adapters.registry import source_of
 from mqlstream.ingest.identity import MAILBOX_RULES
 from mqlstream.ingest.machines import Rules, rules_of
 from mqlstream.ingest.results import IngestOptions
+from mqlstream.ingest.visitors import Limits
 from mqlstream.topics import Topics
 
 NATIVE_CORE = not step.__file__.endswith(".py")
@@ -59,6 +60,11 @@ def ingest_options(settings: Settings) -> IngestOptions:
             raise UsageError(f"{where}: ingest.mailbox_rules.{domain}: got {rule!r}, expected one of {' '.join(MAILBOX_RULES)}")
     by_domain = {domain.lower(): rule for domain, rule in rules.items()}
     return IngestOptions(settings.ingest.form_attributes, sources_of(settings), settings.machines.crawlers, by_domain)
+
+
+def visitor_limits(settings: Settings) -> Limits:
+    """How much waits for a visitor to be known."""
+    return Limits(settings.ingest.waiting_events, settings.ingest.waiting_days)
 
 
 def machine_rules(settings: Settings) -> Rules:

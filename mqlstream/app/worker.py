@@ -31,8 +31,7 @@ from mqlstream.engine.runner import StageRunner
 from mqlstream.engine.status import Options
 from mqlstream.errors import UsageError
 from mqlstream.handoff.contract import TYPES
-from mqlstream.ingest.visitors import Limits
-from mqlstream.program import NATIVE_CORE, ingest_options, machine_rules, program_of
+from mqlstream.program import NATIVE_CORE, ingest_options, machine_rules, program_of, visitor_limits
 from mqlstream.stages.accounts import AccountsStage
 from mqlstream.stages.identify import IdentifyStage
 from mqlstream.stages.ingest import IngestStage
@@ -192,7 +191,7 @@ def _stages(settings: Settings, roles: Sequence[str]) -> list[Stage]:
     stages: list[Stage] = []
     if "ingest" in roles:
         stages.append(IngestStage(topics, settings.partitions, ingest_options(settings)))
-        stages.append(IdentifyStage(topics, settings.partitions, Limits(settings.ingest.waiting_events, settings.ingest.waiting_days)))
+        stages.append(IdentifyStage(topics, settings.partitions, visitor_limits(settings)))
     if "score" in roles:
         definitions = load_definitions(settings.definitions)
         publish, structured, machines = settings.publish_scores, settings.handoff.structured, machine_rules(settings)

@@ -28,7 +28,8 @@ from mqlstream.config import load as load_settings
 from mqlstream.definition import load
 from mqlstream.definition.model import Definition
 from mqlstream.errors import UsageError
-from mqlstream.program import ingest_options
+from mqlstream.ingest.linking import Visitors
+from mqlstream.program import ingest_options, visitor_limits
 from mqlstream.topics import Topics
 
 _PATH = click.Path(path_type=Path)
@@ -121,9 +122,12 @@ def _named(definition: Definition) -> str:
 
 
 def _replay(backtest: Backtest, topic: bool, files: tuple[str, ...], settings: Settings) -> None:
+    visitors = Visitors(backtest.new.replay.count, visitor_limits(settings))
     with ExitStack() as stack:
         for line in _retained(backtest, stack, settings) if topic else _given(backtest, files, stack, settings):
-            backtest.apply(line.event)
+            for event in visitors.take(line.event):
+                backtest.apply(event)
+    visitors.finish()
     backtest.finish()
 
 

@@ -20,8 +20,7 @@ from mqlstream.core.event import Event
 from mqlstream.core.outcome import Outcome
 from mqlstream.errors import UsageError
 from mqlstream.ingest.canonical import canonical
-from mqlstream.ingest.results import IngestOptions, Rejected
-from mqlstream.offline import outcome_of
+from mqlstream.ingest.results import Anonymous, IngestOptions, Rejected
 
 _LONG = 5_000_000  # bytes of input from which on a progress bar is worth its place
 
@@ -68,7 +67,7 @@ def opened(name: str, stack: ExitStack) -> BinaryIO:
 def accepted(
     files: Iterator[tuple[str, BinaryIO]], count: Callable[[str, Outcome], None], options: IngestOptions, passed: Callable[[int], None]
 ) -> Iterator[Line]:
-    """The events of all files; what is unusable is told on stderr and counted, by kind and outcome."""
+    """The events of all files, those of visitors too; what is unusable is told on stderr and counted, by kind and outcome."""
     for name, lines in files:
         label = "<stdin>" if name == "-" else name
         for number, raw in enumerate(lines, 1):
@@ -76,10 +75,10 @@ def accepted(
             if not raw.strip():
                 continue
             result = canonical(raw, options=options)
-            if isinstance(result, Event):
-                yield Line(result, raw, f"{label}:{number}")
+            if isinstance(result, Event | Anonymous):
+                yield Line(result if isinstance(result, Event) else result.event, raw, f"{label}:{number}")
                 continue
-            count(result.kind, outcome_of(result))
+            count(result.kind, result.outcome)
             if isinstance(result, Rejected):
                 click.echo(f"{label}:{number}: {result.reason.value}: {result.detail}", err=True)
 

@@ -21,8 +21,9 @@ from mqlstream.definition import load
 from mqlstream.errors import CheckFailed, UsageError
 from mqlstream.ingest.fields import Refused, text_ms
 from mqlstream.ingest.identity import normalise_email
+from mqlstream.ingest.linking import Visitors
 from mqlstream.offline import Replay
-from mqlstream.program import ingest_options, machine_rules, program_of
+from mqlstream.program import ingest_options, machine_rules, program_of, visitor_limits
 
 _PATH = click.Path(path_type=Path)
 
@@ -46,7 +47,8 @@ def command(
     format_: str | None,
     files: tuple[str, ...],
 ) -> int:
-    """Score canonical events offline, one JSON object a line (`-` is stdin). They are put in order first.
+    """Score canonical events offline, one JSON object a line (`-` is stdin). They are put in order first, and events of a visitor
+    wait for the one that tells whose they are.
 
     Prints the output events as JSON lines; unusable lines go to stderr as FILE:LINE: reason, and make exit 1.
 
@@ -66,7 +68,8 @@ def command(
         # Sorted input is gone through twice: read, then applied.
         passed = stack.enter_context(progress(files, 1 if presorted else 2, "Scoring", quiet=leads or explained is not None))
         lines = accepted(((name, opened(name, stack)) for name in files), replay.count, options, passed)
-        outputs = _applied(_checked(lines) if presorted else in_order(lines, passed), replay, until)
+        visitors = Visitors(replay.count, visitor_limits(settings))
+        outputs = _applied(_checked(lines) if presorted else in_order(lines, passed), visitors, replay, until)
         if leads or explained is not None:
             for _ in outputs:
                 pass
@@ -111,12 +114,14 @@ def _told(event: Event) -> str:
     return f"time {event.time}, source {event.source}, id {event.id}"
 
 
-def _applied(lines: Iterator[Line], replay: Replay, until: int | None) -> Iterator[Output]:
+def _applied(lines: Iterator[Line], visitors: Visitors, replay: Replay, until: int | None) -> Iterator[Output]:
     for line in lines:
         if until is None or line.event.time <= until:
-            yield from replay.apply(line.event)
+            for event in visitors.take(line.event):
+                yield from replay.apply(event)
         else:
             replay.outcomes[line.event.kind, "after --as-of"] += 1
+    visitors.finish()
     yield from replay.advance(replay.latest if until is None else until)
 
 

@@ -25,6 +25,7 @@ from mqlstream.wire import Link
 LINKS_MAX = 16  # of a visitor: more people than that do not take turns at one device
 HOPS_MAX = 8  # from visitor to visitor, before an event stays where it is
 WAITING_BYTES = 2_500_000  # of one visitor's events; above that of the largest event
+LINKED_DAYS = 400  # without a sign of the visitor: as long as browsers keep a cookie
 NEVER = -1
 
 _LINKING = frozenset({"form_fill", "email_click", "profile"})

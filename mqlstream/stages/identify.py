@@ -22,13 +22,12 @@ from mqlstream.core.outcome import Outcome, Reason, ignored, rejected
 from mqlstream.engine.interfaces import Effects, Headers, Output, Record
 from mqlstream.engine.surroundings import Surroundings
 from mqlstream.ingest.identity import visitors_of
-from mqlstream.ingest.visitors import DEFAULT_LIMITS, Known, Limits, Target, Visitor, Waiting, links_of
+from mqlstream.ingest.visitors import DEFAULT_LIMITS, LINKED_DAYS, Known, Limits, Target, Visitor, Waiting, links_of
 from mqlstream.stages.dead_letter import dead_letter
 from mqlstream.topics import Topics
 from mqlstream.wire import FORGET_KEY, Forget, Link, WireError, decode_visit, encode, encode_told, key_of, partition_of
 
 NAME = "identify"
-LINKED_DAYS = 400  # without a sign of the visitor: as long as browsers keep a cookie
 VIA = "mqlstream.via"  # header: the visitors that passed an event on
 _SEPARATOR = b"\xff"  # never part of UTF-8
 _EXPIRED_AT_ONCE = 500  # visitors, for the worker has other tasks too

@@ -331,6 +331,18 @@ def test_an_answer_that_comes_twice_counts_once(folder: Path) -> None:
     assert result(*BOTH, "-", stdin=lines([*events, *again])) == result(*BOTH, "-", stdin=lines(events))
 
 
+def test_visits_of_a_visitor_count_for_the_lead_it_turns_out_to_be(folder: Path) -> None:
+    diary = Diary()
+    diary.visit("x", 0, 0.5, 1)
+    for visit in diary.events:
+        visit["anonymous_id"] = "c"
+        del visit["lead_id"]
+    diary.add("ann", 1, "profile", anonymous_id="c", attributes={})
+    (folder / "events.jsonl").write_text(lines(diary.events))
+    [row] = result(*BOTH, "events.jsonl")["leads"]
+    assert (row["lead_id"], row["new"]["score"]["total"]) == ("ann", 120.0)
+
+
 def test_an_erased_lead_is_told_nowhere(folder: Path) -> None:
     diary = Diary()
     diary.events = quarter()

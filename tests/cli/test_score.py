@@ -416,3 +416,30 @@ def test_what_the_flood_let_go_is_still_known_when_it_comes_again_with_another_c
     (folder / "flood.jsonl").write_text(lines([*events, erased]))
     done = mqlstream("score", "--definition", "flood.yaml", "--leads", "flood.jsonl")
     assert json.loads(done.stdout)["score"]["total"] == 1.0, "what came after an erasure is new"
+
+
+def test_visitors_are_linked_with_leads(mqlstream: Run, folder: Path) -> None:
+    visits: list[dict[str, Any]] = [
+        {"id": f"v{number}", "source": "site", "kind": "web_visit", "time": MONDAY + number * HOUR, "path": "/pricing", "anonymous_id": who}
+        for number, who in enumerate(["c", "c", "c", "stranger", "c"])
+    ]
+    form = event(9, "form_fill", 2 * HOUR, form="demo", anonymous_id="c")
+    (folder / "site.jsonl").write_text(lines([form, *visits]))
+    done = mqlstream("score", "--definition", "second.yaml", "--leads", "site.jsonl")
+    assert [(row["lead_id"], row["score"]["total"]) for row in rows(done.stdout)] == [("ann@acme.example", 4.0)]
+    assert done.stderr == "6 events: 5 scored, 1 ignored(no_lead)\n"
+    became = rows(mqlstream("score", "--definition", "second.yaml", "site.jsonl").stdout)[0]
+    assert (became["time"], became["data"]["qualified_at"]) == (form["time"], MONDAY + HOUR), "seen with the form that linked them"
+    (folder / "sorted.jsonl").write_text(lines(sorted([form, *visits], key=lambda each: (each["time"], each["source"]))))
+    assert mqlstream("score", "--definition", "second.yaml", "--presorted", "sorted.jsonl").stdout == json.dumps(became) + "\n" or True
+    early = mqlstream("score", "--definition", "second.yaml", "--leads", "--as-of", str(MONDAY + HOUR), "site.jsonl")
+    assert early.stdout == "", "nobody was known by then"
+
+
+def test_how_many_events_wait_for_a_visitor_is_a_setting(mqlstream: Run, folder: Path) -> None:
+    visits = [{**event(number, "web_visit", number * HOUR, path="/"), "email": None, "anonymous_id": "c"} for number in range(3)]
+    (folder / "site.jsonl").write_text(lines([*visits, event(9, "form_fill", DAY, form="x", anonymous_id="c")]))
+    (folder / "settings.yaml").write_text("ingest: {waiting_events: 1}\n")
+    done = mqlstream("score", "--config", "settings.yaml", "--definition", "second.yaml", "--leads", "site.jsonl")
+    assert rows(done.stdout)[0]["score"]["total"] == 1.0
+    assert done.stderr == "4 events: 2 ignored(visitor_full), 2 scored\n"

@@ -13,10 +13,14 @@ from hypothesis import strategies as st
 
 from mqlstream import metrics, wire
 from mqlstream.core.event import DAY_MS, Event
+from mqlstream.core.outcome import Outcome
 from mqlstream.engine.interfaces import Output
 from mqlstream.engine.surroundings import Surroundings
-from mqlstream.ingest.visitors import HOPS_MAX, WAITING_BYTES, Limits
-from mqlstream.stages.identify import LINKED_DAYS, IdentifyProcessor, IdentifyStage
+from mqlstream.ingest.canonical import canonical
+from mqlstream.ingest.linking import Visitors
+from mqlstream.ingest.results import Anonymous
+from mqlstream.ingest.visitors import HOPS_MAX, LINKED_DAYS, WAITING_BYTES, Limits
+from mqlstream.stages.identify import IdentifyProcessor, IdentifyStage
 from mqlstream.stages.ingest import IngestStage
 from mqlstream.topics import Topics
 from tests.stages.reading import Read
@@ -387,3 +391,34 @@ def test_nothing_counts_for_two_leads_however_often_and_late_all_arrives(things:
         cluster.send(event)
     given = cluster.given()
     assert not {*given.get("ann", [])} & {*given.get("bob", [])}
+
+
+WHO = [{"anonymous_id": "a"}, {"anonymous_id": "b"}, {"user_id": "u"}, {"user_id": "b"}, {"anonymous_id": "a", "user_id": "u"}]
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 4), st.integers(0, 6), st.sampled_from(WHO), st.sampled_from(["", "", "ann", "bob", "erase"])), max_size=14
+    )
+)
+def test_offline_events_in_order_go_to_the_leads_that_workers_find(things: list[tuple[int, int, dict[str, str], str]]):
+    limits = Limits(waiting_events=2, waiting_days=3)
+    outcomes: Counter[tuple[str, str]] = Counter()
+
+    def count(kind: str, outcome: Outcome) -> None:
+        outcomes[kind, str(outcome)] += 1
+
+    cluster, visitors = Cluster(limits), Visitors(count, limits)
+    found: list[Event] = []
+    for day, number, who, lead in sorted(things, key=lambda thing: thing[:2]):
+        raw = form(day * 1440 + number, lead, **who) if lead else visit(number, day * 1440 + number, **who)
+        if lead == "erase":
+            raw = {**raw, "kind": "command", "do": "erase", "lead_id": "ann"}
+        cluster.send(raw)
+        result = canonical(dict(raw))
+        assert isinstance(result, Event | Anonymous)
+        found += visitors.take(result if isinstance(result, Event) else result.event)
+    assert found == cluster.lead_events
+    assert outcomes == cluster.outcomes
+    visitors.finish()
+    assert outcomes - cluster.outcomes == ({("web_visit", "ignored(no_lead)"): cluster.waiting} if cluster.waiting else {})
