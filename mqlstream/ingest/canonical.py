@@ -7,6 +7,8 @@ What the contract leaves open is decided like this:
   leave it: the event has places of its own for them.
 - An email that is no address is dropped when something else says who it was (``lead_id``, ``user_id``,
   ``anonymous_id``), and refused as `bad_field` otherwise. A value that is not text is always refused.
+- A ``user_id`` or ``anonymous_id`` that is none (beyond 512 characters) is passed over when something else says who it was, and
+  refused as `bad_field` otherwise.
 - ``lead_id`` is taken letter by letter. Feedback and commands need it or an email: without, they are refused.
 - Form fields that were left empty (null or an empty text) map to no attribute; a null in a profile clears one.
 - A visit, a click or an activity that does not say whether a machine made it is a machine's when its user agent is a crawler's.
@@ -166,7 +168,8 @@ def _read(
     finish = _OWN_FIELDS.get(kind)
     attributes = finish(fields, lead, options) if finish is not None else None
     if lead is None and not any(visitors_of(fields)):
-        return Ignored(kind, Reason.NO_LEAD, "names no lead: neither lead_id nor email")
+        _check_visitor(fields)
+        return Ignored(kind, Reason.NO_LEAD, "names no lead: none of lead_id, email, user_id and anonymous_id")
     if size > _SMALL:
         _check_large(fields, attributes, types)
     url = fields.get("url")
@@ -194,6 +197,13 @@ def _who(fields: dict[str, Any], options: IngestOptions) -> tuple[str | None, st
     if lead is None and address is not None and options.mailbox_rules:
         return mailbox(address, options.mailbox_rules), address
     return lead or address, address
+
+
+def _check_visitor(fields: dict[str, Any]) -> None:
+    """Refuse the id of a visitor that no visitor can have, where nothing else says who it was."""
+    for name in ("user_id", "anonymous_id"):
+        if fields.get(name):
+            lead_id(name, fields[name])
 
 
 def _form_fill(fields: dict[str, Any], lead: str | None, options: IngestOptions) -> dict[str, Any] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -50,6 +51,7 @@ COMMANDS = ("erase", "merge", "freeze", "resume", "reset", "retract", "machine_v
 NEEDED_BY_COMMAND = {"merge": ("into",), "retract": ("event_source", "event_id"), "machine_verdict": ("event_source", "event_id")}
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_ending = re.compile(r"(?:\.[0-9]+)?(?:[Zz]|[+-][0-9]{2}:[0-5][0-9])").fullmatch  # of RFC 3339, after the seconds
 _TIME_EXPECTED = "epoch milliseconds or RFC 3339 with offset, in the years 2000 to 2100"
 
 
@@ -114,7 +116,7 @@ def time_ms(value: Any) -> int:
     if value is None:
         raise missing("time", _TIME_EXPECTED)
     if type(value) is str:
-        read = _rfc3339_ms(value)
+        read = rfc3339_ms(value)
         if read is None:
             raise Refused(Reason.BAD_TIME, f"time: got {shown(value)}, expected {_TIME_EXPECTED}")
     elif type(value) is int:
@@ -137,13 +139,15 @@ def text_ms(name: str, text: str) -> int:
         ) from None
 
 
-def _rfc3339_ms(text: str) -> int | None:
+def rfc3339_ms(text: str) -> int | None:
     """Milliseconds, finer fractions cut off; a leap second is the last millisecond of its minute. None: no such time.
 
-    `datetime.fromisoformat` takes more than RFC 3339 (week dates, times without colons or offset), and less: no small
-    ``t`` and ``z``, no leap seconds.
+    `datetime.fromisoformat` takes more than RFC 3339 (week dates, times without colons or offset, almost anything between
+    the seconds and the offset), and less: no small ``t`` and ``z``, no leap seconds.
     """
     if not 20 <= len(text) <= 64 or text[4] != "-" or text[7] != "-" or text[13] != ":" or text[16] != ":" or text[10] not in "Tt ":
+        return None
+    if text[19:] != "Z" and _ending(text, 19) is None:
         return None
     try:
         moment = datetime.fromisoformat(text)
@@ -155,7 +159,7 @@ def _rfc3339_ms(text: str) -> int | None:
             moment = datetime.fromisoformat(text)
         except ValueError:
             return None
-    if moment.tzinfo is None or "," in text or (text[-1] not in "Zz" and (text[-3] != ":" or text[-6] not in "+-")):
+    if moment.tzinfo is None:
         return None
     since = moment - _EPOCH
     return since.days * 86_400_000 + since.seconds * 1000 + since.microseconds // 1000

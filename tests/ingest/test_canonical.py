@@ -117,7 +117,7 @@ def test_an_event_of_nothing_but_a_visitor_is_anonymous_and_one_of_nobody_ignore
     assert (result.event.lead, result.event.body["anonymous_id"]) == ("", "cookie")
     assert str(result.outcome) == "ignored(no_lead)"
     assert read("web_visit", account="acme", phone="+49") == Ignored(
-        "web_visit", Reason.NO_LEAD, "names no lead: neither lead_id nor email"
+        "web_visit", Reason.NO_LEAD, "names no lead: none of lead_id, email, user_id and anonymous_id"
     )
     assert isinstance(read("web_visit", lead_id="", email=""), Ignored)
 
@@ -129,6 +129,21 @@ def test_an_address_that_is_none_is_dropped_when_something_else_says_who_it_was(
         "bad_field",
         'email: got "nobody@", expected an email address, for nothing else says who this was',
     )
+
+
+@pytest.mark.parametrize("name", ["user_id", "anonymous_id"])
+def test_a_visitors_id_that_is_none_is_refused_when_nothing_else_says_who_it_was(name: str) -> None:
+    long = {name: "u" * 513}
+    assert refusal("web_visit", **long) == ("bad_field", f"{name}: got a text of 513 characters, expected at most 512")
+    assert refusal("web_visit", **long, email="nobody")[0] == "bad_field"
+    assert refusal("web_visit", **{name: "\0u"}) == (
+        "bad_field",
+        f'{name}: got "\\u0000u", expected a text that does not begin with a NUL character',
+    )
+    assert isinstance(read("web_visit", **{name: "u" * 512}), Anonymous)
+    assert isinstance(read("web_visit", **{"user_id": "u", "anonymous_id": "a"} | long), Anonymous)
+    assert event("web_visit", **long).body == long
+    assert isinstance(read("web_visit", **long, email="ann@acme.example"), Event)
 
 
 def test_the_machine_flag_is_carried() -> None:
@@ -158,6 +173,7 @@ def test_the_source_defaults_to_the_topics_name_and_offline_to_default() -> None
         ("2026-01-01T12:00:00Z", NOON),
         ("2026-01-01t12:00:00.1239z", NOON + 123),
         ("2026-01-01 14:00:00+02:00", NOON),
+        ("2026-01-01T14:00:00.123456789+02:00", NOON + 123),
         ("2026-01-01T12:00:60Z", NOON + 59_999),
         ("2000-01-01T00:00:00Z", 946_684_800_000),
         ("2099-12-31T23:59:59.999Z", 4_102_444_799_999),
@@ -183,6 +199,13 @@ def test_a_time_may_be_rfc_3339(text: str, ms: int) -> None:
         ("2026-02-30T12:00:00Z", '"2026-02-30T12:00:00Z"'),
         ("2026-W01-4T12:00:00Z", '"2026-W01-4T12:00:00Z"'),
         ("2026-01-01T12:00:00+0200", '"2026-01-01T12:00:00+0200"'),
+        ("2026-01-01T12:00:00+01:60", '"2026-01-01T12:00:00+01:60"'),
+        ("2026-01-01T12:00:00.Z", '"2026-01-01T12:00:00.Z"'),
+        ("2026-01-01T12:00:60.Z", '"2026-01-01T12:00:60.Z"'),
+        ("2026-01-01T12:00:00,5Z", '"2026-01-01T12:00:00,5Z"'),
+        ("2026-01-01T12:00:00 +01:00", '"2026-01-01T12:00:00 +01:00"'),
+        ("2026-01-01T12:00:00.123456 Z", '"2026-01-01T12:00:00.123456 Z"'),
+        ("2026-01-01T12:00:-05", '"2026-01-01T12:00:-05"'),
         ("1767268800000", '"1767268800000"'),
         ([], "a list"),
         ({"ms": 1}, "an object"),
