@@ -13,13 +13,13 @@ from typing import Any, TypeVar
 
 import click
 
+from mqlstream.cli.naming import named
 from mqlstream.cli.options import config_option
 from mqlstream.cli.output import format_option
 from mqlstream.cli.writing import SOURCE, write
 from mqlstream.config import load
 from mqlstream.doors.writing import COMMAND
 from mqlstream.errors import UsageError
-from mqlstream.ingest.identity import normalise_email
 from mqlstream.topics import Topics
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -61,12 +61,9 @@ def erase(lead: str, yes: bool, **told: Any) -> None:
     Example:
       mqlstream lead erase ann@acme.example --by dpo@us.example --reason "asked to be forgotten"
     """
-    if not yes:
-        if not sys.stdin.isatty():
-            raise UsageError("erase: there is no terminal to ask on; expected --yes")
-        if click.prompt(f"This cannot be undone. Type the lead's id ({lead}) to erase it", err=True) != lead:
-            raise UsageError("erase: that is another id; nothing was written")
-    _write("erase", lead, **told)
+    if not yes and not sys.stdin.isatty():
+        raise UsageError("erase: there is no terminal to ask on; expected --yes")
+    _write("erase", lead, confirm=not yes, **told)
 
 
 @click.command()
@@ -79,8 +76,6 @@ def merge(lead: str, into: str, **told: Any) -> None:
     Example:
       mqlstream lead merge ann@private.example --into ann@acme.example --by sam
     """
-    if lead == into:
-        raise UsageError(f"--into: got {into!r}, expected another lead than the one that is merged")
     _write("merge", lead, into=into, **told)
 
 
@@ -146,13 +141,24 @@ def resume(lead: str, **told: Any) -> None:
     _write("resume", lead, **told)
 
 
-def _write(do: str, lead: str, *, config_file: Path | None, format_: str, **told: Any) -> None:
-    address = normalise_email(lead)
-    if address is not None and address != lead:
-        click.echo(f"Note: {lead} is taken letter by letter; the lead of that address is {address}", err=True)
+def _write(
+    do: str, lead: str, *, config_file: Path | None, format_: str, into: str | None = None, confirm: bool = False, **told: Any
+) -> None:
     settings = load(config_file, os.environ)
-    given = {"lead_id": lead, "do": do, "source": SOURCE, **told}
+    lead = named(lead, settings)
+    if into is not None:
+        into = _another(lead, named(into, settings))
+    if confirm and click.prompt(f"This cannot be undone. Type the lead's id ({lead}) to erase it", err=True) != lead:
+        raise UsageError("erase: that is another id; nothing was written")
+    given = {"lead_id": lead, "do": do, "source": SOURCE, "into": into, **told}
     write(settings, COMMAND, given, Topics(settings.topic_prefix).commands, format_)
+
+
+def _another(lead: str, into: str) -> str:
+    """Where a lead is merged to. Raises `UsageError` when it is the lead itself."""
+    if lead == into:
+        raise UsageError(f"--into: got {into!r}, expected another lead than the one that is merged")
+    return into
 
 
 ALL: tuple[click.Command, ...] = (erase, merge, retract, verdict, reset, freeze, resume)

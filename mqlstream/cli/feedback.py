@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from mqlstream.cli.naming import named
 from mqlstream.cli.options import config_option
 from mqlstream.cli.output import format_option
 from mqlstream.cli.writing import SOURCE, write
@@ -44,7 +45,7 @@ def command(
     """Tell what sales made of a lead: accepted, rejected, recycled, qualified, opportunity, won, lost or disqualified.
 
     Writes one event to the feedback topic and tells where it stands; the lead moves when the workers get to it. With --handoff,
-    the same answer given again is the same event.
+    the same answer given again is the same event. LEAD is an id, or the lead's address in any spelling.
 
     \b
     Examples:
@@ -53,7 +54,7 @@ def command(
     """
     settings = load(config_file, os.environ)
     given: dict[str, Any] = {
-        "lead_id": lead,
+        "lead_id": named(lead, settings),
         "decision": decision,
         "handoff_id": handoff,
         "definition": definition,

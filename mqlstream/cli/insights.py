@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
-from mqlstream.cli.lead import worker_address
 from mqlstream.cli.options import config_option
 from mqlstream.cli.output import emit, format_option
+from mqlstream.cli.reaching import worker_address
 from mqlstream.config import load
 from mqlstream.errors import UsageError
 

@@ -13,8 +13,9 @@ import click
 from mqlstream.cli import commanding
 from mqlstream.cli.options import config_option
 from mqlstream.cli.output import emit, format_option
+from mqlstream.cli.reaching import worker_address
 from mqlstream.cli.telling import date, plain, tell, tell_life
-from mqlstream.config import Settings, load
+from mqlstream.config import load
 from mqlstream.doors.asking import ask
 from mqlstream.errors import UsageError
 from mqlstream.ingest.fields import Refused, text_ms
@@ -118,10 +119,3 @@ def _ask(lead: str, config_file: Path | None, url: str | None, definition: str |
         click.echo(f"{plain(lead)} was merged into {plain(into)}", err=True)
         lead, told = into, asyncio.run(ask(worker, into, query, settings.http_token))
     return told
-
-
-def worker_address(settings: Settings) -> str:
-    """Where to ask when no address is given: the worker that has the same settings, on this machine."""
-    if settings.http_advertise is None and settings.http_everywhere:
-        return f"http://{'[::1]' if ':' in settings.http_host else '127.0.0.1'}:{settings.http_port}"
-    return settings.http_url

@@ -21,14 +21,14 @@ def url_of(worker: str, lead: str, query: dict[str, str]) -> URL:
     return URL(f"{worker.rstrip('/')}/v1/leads/{quote(lead, safe='')}", encoded=True).update_query(query)
 
 
-async def ask(worker: str, lead: str, query: dict[str, str], token: str | None) -> dict[str, Any]:
-    """The lead's life as the worker tells it; asks again for a while when told to.
+async def ask(worker: str, lead: str, query: dict[str, str], token: str | None, patience_s: float = PATIENCE_S) -> dict[str, Any]:
+    """The lead's life as the worker tells it; asks again for ``patience_s`` when told to.
 
     Raises `CheckFailed` when there is no such lead, `UsageError` when the worker does not take the question or the token, and
     `UnreachableError`.
     """
     headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
-    until = time.monotonic() + PATIENCE_S
+    until = time.monotonic() + patience_s
     async with aiohttp.ClientSession(timeout=_ONE_TRY, headers=headers) as session:
         while True:
             try:
@@ -37,13 +37,20 @@ async def ask(worker: str, lead: str, query: dict[str, str], token: str | None) 
                     status = response.status
                     pause_s = float(response.headers.get("Retry-After", "1"))
             except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-                reason = str(error) or type(error).__name__
-                raise UnreachableError(f"no worker answers at {worker}: {reason}; expected its address (--url)") from None
+                raise UnreachableError(f"no worker answers at {worker}: {reason_of(error)}; expected its address (--url)") from None
             if status == 200 and isinstance(told, dict):
                 return told
             if status != 503 or time.monotonic() + pause_s > until:
                 raise _refusal(worker, lead, status, told)
             await asyncio.sleep(pause_s)
+
+
+def reason_of(error: Exception) -> str:
+    """Why an HTTP request failed, in words for people."""
+    if isinstance(error, aiohttp.ClientConnectorError) and not isinstance(error, aiohttp.ClientSSLError):
+        refused = isinstance(error.os_error, ConnectionRefusedError)
+        return f"{error.host}:{error.port} " + ("refused the connection" if refused else f"cannot be reached: {error.strerror}")
+    return str(error) or ("no answer in time" if isinstance(error, TimeoutError) else type(error).__name__)
 
 
 def _refusal(worker: str, lead: str, status: int, told: Any) -> Exception:

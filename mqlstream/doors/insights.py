@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
+from mqlstream.doors.asking import reason_of
 from mqlstream.errors import UnreachableError, UsageError
 
 PATIENCE_S = 15.0  # while partitions are shared out anew
@@ -30,8 +31,9 @@ async def ask(worker: str, asked: Mapping[str, str]) -> dict[str, Any]:
                 async with session.get(page, allow_redirects=False) as response:
                     status, told = response.status, await response.json(content_type=None)
             except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-                reason = str(error) or type(error).__name__
-                raise UnreachableError(f"no insights at {worker}: {reason}; expected a worker with the roles insights and web") from None
+                raise UnreachableError(
+                    f"no insights at {worker}: {reason_of(error)}; expected a worker with the roles insights and web"
+                ) from None
             if status == 200 and isinstance(told, dict):
                 return told
             if status != 503 or time.monotonic() + _PAUSE_S > until:

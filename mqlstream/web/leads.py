@@ -18,10 +18,10 @@ from yarl import URL
 from mqlstream import metrics
 from mqlstream.core.outcome import Reason
 from mqlstream.doors.asking import url_of
+from mqlstream.doors.naming import other_spelling
 from mqlstream.engine.questions import Unavailable
 from mqlstream.engine.status import StageStatus
 from mqlstream.ingest.fields import MAX_ID, Refused, text_ms
-from mqlstream.ingest.identity import normalise_email
 from mqlstream.stages.lookup import CannotAnswer, Question
 from mqlstream.web.guard import Guard, is_anywhere, refused
 from mqlstream.wire import key_of, partition_of
@@ -78,8 +78,8 @@ class LeadPages:
         except Refused as error:
             return refused(400, error.detail)
         response = await self._answer(question, request)
-        address = normalise_email(question.lead)
-        if response.status == 404 and PASSED_ON not in request.headers and address is not None and address != question.lead:
+        address = other_spelling(question.lead)
+        if response.status == 404 and PASSED_ON not in request.headers and address is not None:
             return await self._answer(question._replace(lead=address), request)
         return response
 

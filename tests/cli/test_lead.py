@@ -267,5 +267,45 @@ def test_a_command_that_is_none_is_refused_before_any_broker_is_asked(mqlstream:
 
 
 def test_whoever_writes_an_address_in_another_spelling_is_told_whose_it_is(mqlstream: Run) -> None:
-    done = mqlstream("lead", "freeze", "Ann@Acme.example", MQLSTREAM_BOOTSTRAP_SERVERS=f"127.0.0.1:{free_port()}")
-    assert done.stderr.startswith("Note: Ann@Acme.example is taken letter by letter; the lead of that address is ann@acme.example\n")
+    worker = f"127.0.0.1:{free_port()}"
+    nobody = {"MQLSTREAM_BOOTSTRAP_SERVERS": f"127.0.0.1:{free_port()}", "MQLSTREAM_HTTP_BIND": worker}
+    note = (
+        "Note: Ann@Acme.example is taken for ann@acme.example; whether a lead has exactly that id is not known: "
+        f"no worker answers at http://{worker}: {worker} refused the connection; expected its address (--url)\n"
+    )
+    assert mqlstream("lead", "freeze", "Ann@Acme.example", **nobody).stderr.startswith(note)
+    assert mqlstream("feedback", "Ann@Acme.example", "accepted", **nobody).stderr.startswith(note)
+    done = mqlstream("lead", "merge", "ann@acme.example", "--into", "Ann@Acme.example", **nobody)
+    assert done.stderr == note + "Error: --into: got 'ann@acme.example', expected another lead than the one that is merged\n"
+
+
+def form_fill(number: str, lead: str) -> bytes:
+    event = {"kind": "form_fill", "source": "web", "id": number, "time": 1_793_610_000_000, "lead_id": lead, "form": "demo"}
+    return json.dumps(event).encode()
+
+
+def test_an_address_in_another_spelling_is_the_same_lead_to_all_commands(mqlstream: Run, running: Running) -> None:
+    leads = ("ida@v.example", "ida@v.example", "kim@v.example", "lea@v.example")
+    write(running.settings["MQLSTREAM_BOOTSTRAP_SERVERS"], [form_fill(f"i{number}", lead) for number, lead in enumerate(leads)])
+    until(running, "ida@v.example", stage="mql")
+    until(running, "lea@v.example", stage="lead")
+    done = mqlstream("feedback", "IDA@V.example", "accepted", **running.settings)
+    assert (done.returncode, done.stderr) == (0, "Note: IDA@V.example is taken for ida@v.example\n")
+    until(running, "ida@v.example", stage="sal")
+    done = mqlstream("lead", "merge", "Kim@v.example", "--into", "LEA@V.example", **running.settings)
+    notes = ["Note: Kim@v.example is taken for kim@v.example", "Note: LEA@V.example is taken for lea@v.example"]
+    assert (done.returncode, done.stderr.splitlines()) == (0, notes)
+    until_told(running, "kim@v.example", merged_into="lea@v.example")
+    assert mqlstream("lead", "erase", "Ida@V.example", "--yes", **running.settings).returncode == 0
+    deadline = time.monotonic() + PATIENCE_S
+    while mqlstream("lead", "show", "ida@v.example", **running.settings).returncode != 1:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def test_a_lead_of_exactly_the_id_that_is_typed_comes_first(mqlstream: Run, running: Running) -> None:
+    write(running.settings["MQLSTREAM_BOOTSTRAP_SERVERS"], [form_fill("m1", "MIA@v.example"), form_fill("m2", "mia@v.example")])
+    until(running, "mia@v.example", stage="lead")
+    done = mqlstream("lead", "merge", "MIA@v.example", "--into", "mia@v.example", **running.settings)
+    assert (done.returncode, done.stderr) == (0, "")
+    until_told(running, "MIA@v.example", merged_into="mia@v.example")

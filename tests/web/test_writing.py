@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
+import re
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from aiohttp import ClientSession
+from aiohttp import ClientSession, web
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from prometheus_client import CollectorRegistry
 
@@ -19,7 +20,7 @@ from mqlstream.doors.writing import COMMAND, FEEDBACK, MAX_AT_ONCE, Door
 from mqlstream.ingest.canonical import canonical
 from mqlstream.ingest.fields import DECISIONS
 from mqlstream.topics import Topics, largest_message_bytes
-from mqlstream.web.guard import Guard
+from mqlstream.web.guard import Guard, refused
 from mqlstream.web.server import BODY_BYTES, WebServer
 from mqlstream.web.writing import WritingPage
 
@@ -34,12 +35,19 @@ def bootstrap() -> Iterator[str]:
 
 
 @asynccontextmanager
-async def serving(bootstrap: str, token: str | None = None) -> AsyncIterator[ClientSession]:
+async def serving(bootstrap: str, token: str | None = None, leads: Sequence[str] = (), status: int = 404) -> AsyncIterator[ClientSession]:
+    """A server whose lookups know the leads, and answer of all others with the status."""
+
+    async def told(request: web.Request) -> web.Response:
+        assert guard.refusal(request) is None
+        lead = request.match_info["lead"]
+        return web.json_response({"lead_id": lead}) if lead in leads else refused(status, "no such lead")
+
     door = Door({"bootstrap_servers": bootstrap}, TOPIC, largest_message_bytes())
     guard = Guard("127.0.0.1", token)
     page = WritingPage("/v1/feedback", FEEDBACK, door, guard)
     orders = WritingPage("/v1/commands", COMMAND, Door({"bootstrap_servers": bootstrap}, COMMANDS, largest_message_bytes()), guard)
-    server = WebServer("127.0.0.1:0", list, CollectorRegistry(), [*page.routes(), *orders.routes()])
+    server = WebServer("127.0.0.1:0", list, CollectorRegistry(), [*page.routes(), *orders.routes(), web.get("/v1/leads/{lead}", told)])
     await server.start()
     try:
         async with ClientSession(server.url) as session:
@@ -218,3 +226,45 @@ async def test_what_is_no_command_is_refused_with_its_place(bootstrap: str, give
 async def test_nobody_gives_commands_without_the_token(bootstrap: str) -> None:
     async with serving(bootstrap, "no-token-of-anyone-s") as session:
         assert (await post(session, {"lead_id": "ann", "do": "erase"}, "/v1/commands"))[0] == 401
+
+
+@pytest.mark.parametrize("token", [None, "no-token-of-anyone-s"])
+async def test_an_address_in_another_spelling_is_the_lead_that_lookups_find(bootstrap: str, token: str | None) -> None:
+    given = [{"lead_id": lead, "decision": "accepted"} for lead in ("Ann@Acme.example", "BOB@acme.example", "EVE", "ann@acme.example")]
+    async with serving(bootstrap, token, leads=["BOB@acme.example", "bob@acme.example"]) as session:
+        session.headers.update({"Authorization": f"Bearer {token}"} if token else {})
+        status, told = await post(session, given)
+    assert status == 202
+    records = await stored(bootstrap)
+    written = [records[each["partition"], each["offset"]] for each in told["accepted"]]
+    assert [value["lead_id"] for _, value in written] == ["ann@acme.example", "BOB@acme.example", "EVE", "ann@acme.example"]
+    assert [key.decode() for key, _ in written] == [value["lead_id"] for _, value in written]
+
+
+async def test_where_nobody_scores_an_address_in_another_spelling_is_the_address(bootstrap: str) -> None:
+    async with serving(bootstrap, status=421) as session:
+        status, told = await post(session, {"lead_id": "Ann@Acme.example", "decision": "won"})
+    place = told["accepted"][0]["partition"], told["accepted"][0]["offset"]
+    assert (status, (await stored(bootstrap))[place][0]) == (202, b"ann@acme.example")
+
+
+async def test_while_lookups_cannot_tell_nothing_is_written_for_an_address_in_another_spelling(bootstrap: str) -> None:
+    before = await stored(bootstrap)
+    async with serving(bootstrap, status=503) as session:
+        given = [{"lead_id": "ann@acme.example", "decision": "won"}, {"lead_id": "Ann@Acme.example", "decision": "won"}]
+        status, told = await post(session, given)
+    assert status == 503
+    assert re.fullmatch("nothing was written: it is not known whom an address means: http://127.0.0.1:[0-9]+: no such lead", told["error"])
+    assert await stored(bootstrap) == before
+
+
+async def test_a_lead_is_not_merged_into_another_spelling_of_itself(bootstrap: str) -> None:
+    given = {"lead_id": "a@b.example", "do": "merge", "into": "A@B.example"}
+    async with serving(bootstrap) as session:
+        status, told = await post(session, given, "/v1/commands")
+        assert (status, [each["error"] for each in told["problems"]]) == (
+            400,
+            ['into: got "a@b.example", expected another lead than the one that is merged'],
+        )
+    async with serving(bootstrap, leads=["A@B.example"]) as session:
+        assert (await post(session, given, "/v1/commands"))[0] == 202, "there are two of them"
