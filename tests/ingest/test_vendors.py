@@ -123,6 +123,32 @@ def test_a_joining_is_at_its_own_time_where_it_is_told(hook: dict[str, Any], sec
     assert event.time // 1000 == 1772636400 + seconds
 
 
+UTC = "expected RFC 3339, in UTC where it has no offset, in the years 2000 to 2100"
+
+
+@pytest.mark.parametrize("time", ["bad", "2026-03-02", "1999-03-02T09:15:00", "2026-03-02T09:15:00 +01:00", "2026-03-02 09:15:00.UTC"])
+def test_a_time_that_is_none_is_shown_as_it_was_written(time: str) -> None:
+    call = {"type": "page", "messageId": "1", "userId": "ann@acme.example", "timestamp": time}
+    assert results(call, "segment") == [Rejected("unknown", Reason.BAD_TIME, f'timestamp: got "{time}", {UTC}')]
+    source = source_of({"adapter": "json", "kind": "activity", "fields": {"id": "id", "time": {"path": "at", "unit": "utc"}}})
+    (reading,) = read(source, orjson.dumps({"id": "1", "at": time}), topic="t")
+    assert reading.result == Rejected("unknown", Reason.BAD_TIME, f'time: got "{time}", {UTC}')
+
+
+def test_seconds_that_are_no_time_are_shown_as_they_were_written() -> None:
+    opened = {"event": "open", "email": "ann@acme.example", "sg_event_id": "1", "timestamp": "1772442900000"}
+    assert [result.detail for result in results(opened, "sendgrid")] == ['timestamp: got "1772442900000", expected epoch seconds']
+
+
+def test_a_mapped_field_that_is_no_time_of_the_event_stays_a_text() -> None:
+    fields = {"id": "id", "time": "at", "email": "mail", "start": {"path": "start", "unit": "utc"}}
+    source = source_of({"adapter": "json", "kind": "activity", "fields": fields})
+    payload = {"id": "1", "at": 1772442900000, "mail": "ann@acme.example", "start": "2026-03-02 09:15:00"}
+    (reading,) = read(source, orjson.dumps(payload), topic="t")
+    assert isinstance(reading.result, Event)
+    assert reading.result.body == {"start": "2026-03-02 09:15:00Z"}
+
+
 def test_the_address_of_a_group_is_nobodys() -> None:
     group = {"type": "group", "messageId": "1", "userId": "u", "groupId": "g", "timestamp": "2026-03-02T09:15:00Z"}
     (found,) = results(group | {"traits": {"email": "office@acme.example", "name": "Acme"}}, "segment")

@@ -14,7 +14,7 @@ from typing import Any
 
 from mqlstream.ingest.adapters.base import Adapter, Found, Headers, Option, Parts, Skip, an_object, parts_of
 from mqlstream.ingest.adapters.forms import form_or_json
-from mqlstream.ingest.adapters.values import composed, needed, utc
+from mqlstream.ingest.adapters.values import composed, needed, utc_ms
 
 _field = re.compile(r"[0-9]+(?:\.[0-9]+)?").fullmatch  # the key of a field, or of one input of several
 PASSED_OVER = {"spam": "marked as spam by Gravity Forms", "trash": "deleted"}
@@ -46,7 +46,7 @@ def _read(item: Any, shared: Any, options: Mapping[str, Any]) -> Found:
     found = {
         "kind": "form_fill",
         "id": composed(form, needed("id", get("id"), "the entry's id")),
-        "time": utc("date_created", get("date_created")),
+        "time": utc_ms("date_created", get("date_created")),
         "email": email,
         "form": (options.get("forms") or {}).get(form, form),
         "fields": fields,

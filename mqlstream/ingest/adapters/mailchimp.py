@@ -10,7 +10,7 @@ from typing import Any
 
 from mqlstream.ingest.adapters.base import Adapter, Found, Headers, Parts, Skip, an_object, parts_of
 from mqlstream.ingest.adapters.forms import form_or_json
-from mqlstream.ingest.adapters.values import beside, composed, inner, of_types, text, told, utc
+from mqlstream.ingest.adapters.values import beside, composed, inner, of_types, text, told, utc_ms
 
 EVENT_TYPES = {"subscribe": "activity", "unsubscribe": "email_click", "profile": "profile", "cleaned": "email_click"}
 PASSED_OVER = {
@@ -37,7 +37,7 @@ def _read(item: Any, shared: Any, options: Any) -> Found | list[Found]:
         return Skip("unsubscribe, delete: taken off the list by its owner", "email_click")
     email, list_id = get("email") or merges.get("EMAIL"), text(get("list_id"))
     event_id = composed(event_type, list_id, text(get("id")) or email, fired_at)
-    found = told(kind=kind, id=event_id, time=utc("fired_at", fired_at), email=email, list_id=list_id)
+    found = told(kind=kind, id=event_id, time=utc_ms("fired_at", fired_at), email=email, list_id=list_id)
     if kind == "email_click":
         found["action"] = "complaint" if reason == "abuse" else "bounce" if event_type == "cleaned" else "unsubscribe"
         return found | told(campaign=text(get("campaign_id")), reason=text(reason))

@@ -8,7 +8,7 @@ from typing import Any
 
 from mqlstream.core.event import KINDS
 from mqlstream.ingest.adapters.base import Option
-from mqlstream.ingest.adapters.values import composed, seconds_ms, text, utc
+from mqlstream.ingest.adapters.values import composed, seconds_ms, text, utc, utc_ms
 from mqlstream.ingest.fields import bad_field, missing, nearest
 
 MAX_FIELDS = 100  # of one mapping
@@ -141,7 +141,7 @@ def _composing(name: str, paths: list[str], parts: list[Get]) -> Get:
 def _in_unit(name: str, get: Get, unit: str) -> Get:
     if unit == "ms":
         return get
-    convert = seconds_ms if unit == "s" else utc
+    convert: Callable[[str, Any], int | str] = seconds_ms if unit == "s" else utc_ms if name == "time" else utc
     return lambda item: None if (value := get(item)) is None else convert(name, value)
 
 

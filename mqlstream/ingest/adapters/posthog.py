@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mqlstream.ingest.adapters.base import Adapter, Found, Headers, Option, Parts, Skip, an_object, json_object, json_value, parts_of
-from mqlstream.ingest.adapters.values import at, composed, email_in, inner, needed, text, told, utc
+from mqlstream.ingest.adapters.values import at, composed, email_in, inner, needed, text, told, utc_ms
 from mqlstream.ingest.fields import missing, shown
 
 EVENT_TYPES = {
@@ -81,7 +81,7 @@ def _common(event: dict[str, Any], hook: dict[str, Any], properties: dict[str, A
         event_id = composed(distinct, name, text(time))
     return told(
         id=event_id,
-        time=utc("timestamp", time),
+        time=utc_ms("timestamp", time),
         email=email if type(email) is str else None,
         user_id=user,
         anonymous_id=text(get("$anon_distinct_id")) or device,

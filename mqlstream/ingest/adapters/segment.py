@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mqlstream.ingest.adapters.base import Adapter, Found, Headers, Option, Parts, Skip, an_object, json_value, parts_of
-from mqlstream.ingest.adapters.values import at, composed, email_in, inner, of_types, text, told, utc
+from mqlstream.ingest.adapters.values import at, composed, email_in, inner, of_types, text, told, utc_ms
 from mqlstream.ingest.fields import missing
 
 EVENT_TYPES = {
@@ -70,7 +70,7 @@ def _common(call: dict[str, Any], context: dict[str, Any], shared: Any) -> dict[
     email = _email(context.get("traits")) or (_email(get("traits")) if call_type != "group" else None)
     return told(
         id=text(get("messageId") or get("message_id")) or composed(call_type, user, visitor, text(time), text(get("event") or get("name"))),
-        time=utc("timestamp", time),
+        time=utc_ms("timestamp", time),
         email=email or _email(get("properties")) or email_in(user),
         user_id=user,
         anonymous_id=visitor,

@@ -13,7 +13,7 @@ from typing import Any
 
 from mqlstream.core.outcome import Reason
 from mqlstream.ingest.adapters.base import Adapter, Found, Headers, Option, Parts, Skip, an_object, json_object, json_value, parts_of
-from mqlstream.ingest.adapters.values import at, email_in, listed, needed, of_types, text, told, utc
+from mqlstream.ingest.adapters.values import at, email_in, listed, needed, of_types, text, told, utc_ms
 from mqlstream.ingest.fields import Refused
 
 EVENT_TYPES = {"page_view": "web_visit", "struct": "activity", "unstruct": "activity", "transaction": "activity"}
@@ -80,7 +80,7 @@ def _read(item: Any, shared: Any, options: Mapping[str, Any]) -> Found:
     found = {
         "kind": kind,
         "id": needed("event_id", get("event_id"), "the event's id"),
-        "time": utc("derived_tstamp", get("derived_tstamp") or get("collector_tstamp")),
+        "time": utc_ms("derived_tstamp", get("derived_tstamp") or get("collector_tstamp")),
         "email": email_in(user),
         "machine": True if _robot(event) else None,
     }

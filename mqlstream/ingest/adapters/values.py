@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
 
+from mqlstream.core.event import EARLIEST_MS, LATEST_MS
 from mqlstream.core.outcome import Reason
 from mqlstream.ingest.adapters.base import Skip
-from mqlstream.ingest.fields import MAX_ID, Refused, bad_field, identifier, missing, nearest, shown
+from mqlstream.ingest.fields import MAX_ID, Refused, bad_field, identifier, missing, nearest, rfc3339_ms, shown
 
 _LONGEST_TIME = 64  # characters
 _MAX_SECONDS = 100_000_000_000  # beyond it no number is a time in seconds
@@ -62,19 +63,28 @@ def listed(value: Any) -> list[Any]:
 
 def seconds_ms(name: str, value: Any) -> int:
     """Epoch milliseconds of epoch seconds, whole or with a fraction, as a number or as digits."""
+    number = value
     if type(value) is str and len(value) <= 20 and value.replace(".", "", 1).isascii() and value.replace(".", "", 1).isdigit():
-        value = float(value)
-    if type(value) is int and -_MAX_SECONDS < value < _MAX_SECONDS:
-        return value * 1000
-    if type(value) is float and -_MAX_SECONDS < value < _MAX_SECONDS:
-        return round(value * 1000)
+        number = float(value)
+    if type(number) is int and -_MAX_SECONDS < number < _MAX_SECONDS:
+        return number * 1000
+    if type(number) is float and -_MAX_SECONDS < number < _MAX_SECONDS:
+        return round(number * 1000)
     raise (
         missing(name, "epoch seconds") if value is None else Refused(Reason.BAD_TIME, f"{name}: got {shown(value)}, expected epoch seconds")
     )
 
 
+def utc_ms(name: str, value: Any) -> int:
+    """Epoch milliseconds of a time that its vendor writes in UTC, with or without saying so."""
+    read = rfc3339_ms(utc(name, value))
+    if read is None or not EARLIEST_MS <= read < LATEST_MS:
+        raise _no_time(name, value, "RFC 3339, in UTC where it has no offset, in the years 2000 to 2100")
+    return read
+
+
 def utc(name: str, value: Any) -> str:
-    """A time that its vendor writes in UTC, with or without saying so, as RFC 3339."""
+    """A text that is a time in UTC, with or without saying so, as RFC 3339; any other text is no time then either."""
     if type(value) is not str or not 0 < len(value) <= _LONGEST_TIME:
         raise _no_time(name, value, "a time")
     moment: str = value
