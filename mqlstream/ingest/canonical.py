@@ -173,7 +173,7 @@ def _read(
     if size > _SMALL:
         _check_large(fields, attributes, types)
     url = fields.get("url")
-    if url:
+    if url is not None:
         urls.derive(fields, url)
     event = Event(source or DEFAULT_SOURCE, event_id, kind, time, lead or "", fields, email, machine is True, attributes, skewed)
     if size > _MAY_GROW_TOO_LARGE:

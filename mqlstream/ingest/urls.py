@@ -7,19 +7,21 @@ from urllib.parse import unquote_plus
 
 MAX_PARAMETERS = 200  # of one query; the rest is not read
 
+PAGELESS = frozenset({"mailto", "tel", "sms", "javascript", "data", "about", "blob"})  # schemes
+
 
 def derive(body: dict[str, Any], url: str) -> None:
     """Put ``host path query utm`` of ``url`` into ``body`` where they are missing or null.
 
     ``host`` is lower case, without user and port, and is left out of a relative url; ``path`` is as written (never
-    decoded), `/` when empty; ``query`` maps each parameter to its last value, decoded; ``utm`` has the ``utm_``
+    decoded), `/` when empty, and left out of a url that leads to no page (``mailto:``); ``query`` maps each parameter to its last value, decoded; ``utm`` has the ``utm_``
     parameters without that prefix. ``query`` and ``utm`` are left out when empty. An explicit ``query`` is also what
     ``utm`` is read from.
     """
     host, path, text = split(url)
     if host and body.get("host") is None:
         body["host"] = host
-    if body.get("path") is None:
+    if path and body.get("path") is None:
         body["path"] = path
     query = body.get("query")
     if query is None:
@@ -35,7 +37,10 @@ def derive(body: dict[str, Any], url: str) -> None:
 
 
 def split(url: str) -> tuple[str, str, str]:
-    """Host, path and query text of an absolute or relative url; a text that is no url is all path."""
+    """Host, path and query text of an absolute or relative url; a text that is no url is all path.
+
+    The path is empty where the scheme is one of those that lead to no page.
+    """
     rest = url.strip()
     query = ""
     if "#" in rest:
@@ -44,11 +49,16 @@ def split(url: str) -> tuple[str, str, str]:
         rest, _, query = rest.partition("?")
     scheme, found, tail = rest.partition("//")
     if not found or (scheme and (scheme[-1] != ":" or "/" in scheme)):
-        return "", rest or "/", query
+        return "", "" if _pageless(rest) else rest or "/", query
     host, slash, path = tail.partition("/")
     if "@" in host or ":" in host:
         host = _without_user_and_port(host)
     return host.lower(), slash + path or "/", query
+
+
+def _pageless(text: str) -> bool:
+    """Whether a text begins with a scheme after which comes an address, a number or a script."""
+    return ":" in text and text[: text.index(":")].lower() in PAGELESS
 
 
 def _without_user_and_port(authority: str) -> str:

@@ -63,6 +63,12 @@ def test_a_web_visit_keeps_its_fields_and_gets_those_of_its_url() -> None:
     )
 
 
+def test_an_empty_url_has_the_path_of_a_page_without_one() -> None:
+    for url in ("", "  ", "?", "https://acme.example"):
+        assert event("web_visit", url=url).body["path"] == "/"
+    assert event("web_visit", url=None).body == {"url": None}
+
+
 def test_a_profile_brings_attributes_and_null_clears_one() -> None:
     got = event("profile", attributes={"title": "VP", "company_size": 800, "consent": None})
     assert got.attributes == {"title": "VP", "company_size": 800, "consent": None}

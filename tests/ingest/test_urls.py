@@ -27,7 +27,12 @@ from mqlstream.ingest.urls import MAX_PARAMETERS, derive, parameters, split
         ("#top", "", "/", ""),
         ("https:///x", "", "/x", ""),
         ("  https://acme.example/x \n", "acme.example", "/x", ""),
-        ("mailto:jane@acme.example", "", "mailto:jane@acme.example", ""),
+        ("", "", "/", ""),
+        (" ", "", "/", ""),
+        ("mailto:jane@acme.example?subject=a", "", "", "subject=a"),
+        ("JavaScript:void(0)", "", "", ""),
+        ("tel:+49", "", "", ""),
+        ("acme.example:80/x", "", "acme.example:80/x", ""),
     ],
 )
 def test_a_url_is_split_into_host_path_and_query(url: str, host: str, path: str, query: str) -> None:
@@ -59,6 +64,15 @@ def test_explicit_fields_win_and_null_is_none() -> None:
     body: dict[str, Any] = {"path": "/own", "host": None, "utm": {"source": "own"}}
     derive(body, "https://acme.example/x?utm_source=ads")
     assert body == {"path": "/own", "host": "acme.example", "query": {"utm_source": "ads"}, "utm": {"source": "own"}}
+
+
+def test_a_url_that_leads_to_no_page_has_no_path() -> None:
+    body: dict[str, Any] = {}
+    derive(body, "mailto:jane@acme.example?utm_source=ads")
+    assert body == {"query": {"utm_source": "ads"}, "utm": {"source": "ads"}}
+    body = {"path": "/own"}
+    derive(body, "tel:+49")
+    assert body == {"path": "/own"}
 
 
 def test_campaign_parameters_are_read_from_an_explicit_query_too() -> None:
