@@ -10,6 +10,8 @@ What the contract leaves open is decided like this:
 - A ``user_id`` or ``anonymous_id`` that is none (beyond 512 characters) is passed over when something else says who it was, and
   refused as `bad_field` otherwise.
 - ``lead_id`` is taken letter by letter. Feedback and commands need it or an email: without, they are refused.
+- An attribute ``email``, of a profile or of a form, is spelt like the event's email, and dropped when it is no address. It says nothing
+  of whose the event is.
 - Form fields that were left empty (null or an empty text) map to no attribute; a null in a profile clears one.
 - A visit, a click or an activity that does not say whether a machine made it is a machine's when its user agent is a crawler's.
 - A record timestamp outside the years 2000 to 2100 is none, and clamps nothing.
@@ -167,6 +169,8 @@ def _read(
             raise bad_field(name, value, EXPECTED[allowed])
     finish = _OWN_FIELDS.get(kind)
     attributes = finish(fields, lead, options) if finish is not None else None
+    if attributes and attributes.get("email") is not None:
+        attributes = _with_address(attributes)
     if lead is None and not any(visitors_of(fields)):
         _check_visitor(fields)
         return Ignored(kind, Reason.NO_LEAD, "names no lead: none of lead_id, email, user_id and anonymous_id")
@@ -214,6 +218,15 @@ def _form_fill(fields: dict[str, Any], lead: str | None, options: IngestOptions)
         attribute: value for name, attribute in options.form_attributes.items() if (value := filled.get(name)) is not None and value != ""
     }
     return found or None
+
+
+def _with_address(attributes: dict[str, Any]) -> dict[str, Any]:
+    """Attributes whose ``email`` has the one spelling of an address; without it where it is no address. Says nothing of whose they are."""
+    email = attributes["email"]
+    address = normalise_email(email) if type(email) is str else None
+    if address is not None:
+        return {**attributes, "email": address}
+    return {name: value for name, value in attributes.items() if name != "email"}
 
 
 def _email_click(fields: dict[str, Any], lead: str | None, options: IngestOptions) -> None:

@@ -14,9 +14,9 @@ def derive(body: dict[str, Any], url: str) -> None:
     """Put ``host path query utm`` of ``url`` into ``body`` where they are missing or null.
 
     ``host`` is lower case, without user and port, and is left out of a relative url; ``path`` is as written (never
-    decoded), `/` when empty, and left out of a url that leads to no page (``mailto:``); ``query`` maps each parameter to its last value, decoded; ``utm`` has the ``utm_``
-    parameters without that prefix. ``query`` and ``utm`` are left out when empty. An explicit ``query`` is also what
-    ``utm`` is read from.
+    decoded), `/` when empty, and left out of a url that leads to no page (``mailto:``); ``query`` maps each parameter to
+    its last value, decoded; ``utm`` has the ``utm_`` parameters without that prefix. ``query`` and ``utm`` are left out
+    when empty. An explicit ``query`` is also what ``utm`` is read from.
     """
     host, path, text = split(url)
     if host and body.get("host") is None:

@@ -75,6 +75,28 @@ def test_a_profile_brings_attributes_and_null_clears_one() -> None:
     assert got.body == {}
 
 
+@pytest.mark.parametrize(
+    ("told", "known"),
+    [
+        (" Bob@Rival.Example", {"email": "bob@rival.example"}),
+        ("bob", {}),
+        ("", {}),
+        (7, {}),
+        (["bob@rival.example"], {}),
+        (None, {"email": None}),
+    ],
+)
+def test_an_attribute_that_is_an_address_is_spelt_like_one_and_says_nothing_of_whose_it_is(told: Any, known: dict[str, Any]) -> None:
+    got = event("profile", lead_id=None, email="Ann@acme.example", attributes={"email": told, "title": "VP"})
+    assert (got.lead, got.email, got.attributes) == ("ann@acme.example", "ann@acme.example", {"title": "VP"} | known)
+    filled = {"kind": "form_fill", "id": "f", "time": NOON, "lead_id": "l", "fields": {"mail": told}}
+    form = canonical(filled, options=IngestOptions({"mail": "email"}))
+    assert isinstance(form, Event)
+    assert (form.lead, form.email, form.body["fields"]) == ("l", None, {"mail": told})
+    assert (form.attributes or {}) == {name: value for name, value in known.items() if value is not None}
+    assert isinstance(read("profile", attributes={"email": told}), Ignored)
+
+
 def test_form_fields_become_attributes_only_where_the_configuration_maps_them() -> None:
     record = {"kind": "form_fill", "id": "f1", "time": NOON, "lead_id": "l", "form": "demo"}
     record["fields"] = {"job": "VP", "company": "", "phone": None, "seats": 3}

@@ -149,6 +149,20 @@ def test_a_mapped_field_that_is_no_time_of_the_event_stays_a_text() -> None:
     assert reading.result.body == {"start": "2026-03-02 09:15:00Z"}
 
 
+def test_the_address_among_the_traits_of_a_batch_is_spelt_once_for_each_call() -> None:
+    calls = [{"type": "identify", "messageId": str(number), "timestamp": "2026-03-02T09:15:00Z"} for number in range(2)]
+    found = results({"batch": calls, "context": {"traits": {"email": "Ann@ACME.example", "title": "VP"}}}, "segment")
+    assert [(event.lead, event.attributes) for event in found] == [
+        ("ann@acme.example", {"email": "ann@acme.example", "title": "VP"}),
+    ] * 2
+
+
+def test_an_address_among_the_traits_is_not_whose_the_call_is() -> None:
+    call = {"type": "identify", "messageId": "1", "timestamp": "2026-03-02T09:15:00Z", "traits": {"email": "Bob@rival.example"}}
+    (event,) = results(call | {"context": {"traits": {"email": "ann@acme.example"}}}, "segment")
+    assert (event.lead, event.email, event.attributes) == ("ann@acme.example", "ann@acme.example", {"email": "bob@rival.example"})
+
+
 def test_the_address_of_a_group_is_nobodys() -> None:
     group = {"type": "group", "messageId": "1", "userId": "u", "groupId": "g", "timestamp": "2026-03-02T09:15:00Z"}
     (found,) = results(group | {"traits": {"email": "office@acme.example", "name": "Acme"}}, "segment")
