@@ -47,6 +47,7 @@ from mqlstream.ingest.fields import (
     lead_id,
     missing,
     nearest,
+    not_json,
     shown,
     time_ms,
 )
@@ -97,7 +98,7 @@ def canonical(
     try:
         fields = orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        return _unreadable(error, fallback)
+        return _unreadable(data, error, fallback)
     if type(fields) is not dict:
         return Rejected(fallback, Reason.NOT_AN_OBJECT, f"value: got {shown(fields)}, expected a JSON object")
     # Most events are flat: looking for a second bracket first is cheaper than counting them.
@@ -298,10 +299,11 @@ def _check_written(event: Event) -> None:
         raise Refused(Reason.TOO_LARGE, f"value: becomes an event of {written} bytes, expected at most {MAX_EVENT_BYTES}")
 
 
-def _unreadable(error: orjson.JSONDecodeError, kind: str) -> Rejected:
+def _unreadable(data: bytes, error: orjson.JSONDecodeError, kind: str) -> Rejected:
     if "depth limit" in error.msg:
         return Rejected(kind, Reason.TOO_DEEP, _TOO_DEEP)
-    return Rejected(kind, Reason.NOT_JSON, f"value: {error}, expected a JSON object")
+    refused = not_json("value", data, error, "a JSON object")
+    return Rejected(kind, refused.reason, refused.detail)
 
 
 def _deeper(value: Any, levels: int) -> bool:

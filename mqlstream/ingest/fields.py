@@ -88,6 +88,17 @@ def missing(name: str, expected: str) -> Refused:
     return Refused(Reason.MISSING_FIELD, f"{name}: missing, expected {expected}")
 
 
+def not_json(name: str, value: bytes, error: orjson.JSONDecodeError, expected: str) -> Refused:
+    """For what is no JSON: where in it. A line is counted only where there are several, and bytes where there are no characters."""
+    try:
+        text = value.decode()
+    except UnicodeDecodeError as bad:
+        detail = f"{name}: got the byte 0x{value[bad.start]:02x} at offset {bad.start}, which is no UTF-8, expected {expected} in UTF-8"
+        return Refused(Reason.NOT_JSON, detail)
+    line = f"line {error.lineno} " if "\n" in text.strip() else ""
+    return Refused(Reason.NOT_JSON, f"{name}: {error.msg}: {line}column {error.colno}, expected {expected}")
+
+
 def check_word(name: str, value: str | None, known: tuple[str, ...]) -> None:
     """Refuse a word that is none of a closed set; null passes."""
     if value is not None and value not in known:

@@ -360,11 +360,18 @@ DEEP = f"value: nested too deep, expected at most {MAX_DEPTH} levels"
     [
         (None, "empty", "value: empty, expected a JSON object"),
         (b"", "empty", "value: empty, expected a JSON object"),
-        (b"{", "not_json", "value: unexpected end of data: line 1 column 2 (char 1), expected a JSON object"),
+        (b"{", "not_json", "value: unexpected end of data: column 2, expected a JSON object"),
         (
             b'{"id": NaN}',
             "not_json",
-            "value: unexpected character, expected a JSON value: line 1 column 8 (char 7), expected a JSON object",
+            "value: unexpected character, expected a JSON value: column 8, expected a JSON object",
+        ),
+        (b'{"id": 1 x}\n', "not_json", "value: unexpected character, expected ',' or '}': column 10, expected a JSON object"),
+        (b'{\n "id": x}', "not_json", "value: unexpected character, expected a JSON value: line 2 column 8, expected a JSON object"),
+        (
+            b'{"id": "\xc3\xa9\xff"}',
+            "not_json",
+            "value: got the byte 0xff at offset 10, which is no UTF-8, expected a JSON object in UTF-8",
         ),
         (b"[]", "not_an_object", "value: got a list, expected a JSON object"),
         (b'"text"', "not_an_object", 'value: got "text", expected a JSON object'),

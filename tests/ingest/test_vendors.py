@@ -163,6 +163,38 @@ def test_an_address_among_the_traits_is_not_whose_the_call_is() -> None:
     assert (event.lead, event.email, event.attributes) == ("ann@acme.example", "ann@acme.example", {"email": "bob@rival.example"})
 
 
+@pytest.mark.parametrize(
+    ("adapter", "payload", "text"),
+    [
+        ("typeform", {"event_type": "form_response"}, "form_response: missing, expected a JSON object"),
+        ("calendly", {"event": "invitee.created", "payload": None}, "payload: missing, expected a JSON object"),
+        ("cloudevents", ENVELOPE, "data: missing, expected a JSON object"),
+        ("mailgun", {"event-data": None}, "event-data: missing, expected a JSON object"),
+        ("mailchimp", {"type": "subscribe", "data[email]": "ann@acme.example"}, "data: missing, expected a JSON object"),
+        ("livestorm", {}, "type: missing, expected people, or another type of object"),
+        ("livestorm", {"data": None}, "data: missing, expected a JSON object"),
+        ("segment", {"batch": None}, "batch: missing, expected a list"),
+    ],
+)
+def test_what_a_payload_lacks_is_missing(adapter: str, payload: dict[str, Any], text: str) -> None:
+    assert results(payload, adapter) == [Rejected("unknown", Reason.MISSING_FIELD, text)]
+
+
+def test_an_object_that_is_something_else_is_shown() -> None:
+    (refused,) = results({"event_type": "form_response", "form_response": "x"}, "typeform")
+    assert refused == Rejected("unknown", Reason.NOT_AN_OBJECT, 'form_response: got "x", expected a JSON object')
+    (refused,) = results(b'[{"event": "open"}, {"event": \xff}]', "sendgrid")
+    assert refused == Rejected(
+        "unknown", Reason.NOT_JSON, "value: got the byte 0xff at offset 30, which is no UTF-8, expected JSON in UTF-8"
+    )
+
+
+def test_any_name_of_a_bot_marks_a_machine() -> None:
+    clicked = {"event": "clicked", "id": "1", "timestamp": 1772442900, "recipient": "ann@acme.example"}
+    marked = [results(clicked | {"client-info": {"bot": bot}}, "mailgun")[0].machine for bot in ("apple", "another", "", None)]
+    assert marked == [True, True, False, False]
+
+
 def test_the_address_of_a_group_is_nobodys() -> None:
     group = {"type": "group", "messageId": "1", "userId": "u", "groupId": "g", "timestamp": "2026-03-02T09:15:00Z"}
     (found,) = results(group | {"traits": {"email": "office@acme.example", "name": "Acme"}}, "segment")

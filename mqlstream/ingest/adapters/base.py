@@ -11,7 +11,7 @@ import orjson
 
 from mqlstream.core.outcome import Reason
 from mqlstream.ingest.canonical import MAX_DEPTH, too_deep
-from mqlstream.ingest.fields import Refused, shown
+from mqlstream.ingest.fields import Refused, missing, not_json, shown
 from mqlstream.ingest.results import UNKNOWN_KIND
 
 MAX_PARTS = 5_000  # of one record: what vendors send at once is far less
@@ -96,7 +96,7 @@ def json_value(value: bytes, what: str = "value") -> Any:
     except orjson.JSONDecodeError as error:
         if "depth limit" in error.msg:
             raise _too_deep(what) from None
-        raise Refused(Reason.NOT_JSON, f"{what}: {error}, expected JSON") from None
+        raise not_json(what, value, error, "JSON") from None
     if too_deep(value, found):
         raise _too_deep(what)
     return found
@@ -118,8 +118,17 @@ def an_object(value: Any, what: str = "value") -> dict[str, Any]:
     return value
 
 
+def needed_object(name: str, value: Any) -> dict[str, Any]:
+    """An object that must be there; ``name`` is the vendor's name of it."""
+    if value is None:
+        raise missing(name, "a JSON object")
+    return an_object(value, name)
+
+
 def parts_of(items: Any, where: str, shared: Any = None) -> Parts:
     """The parts of a list in a record; ``where`` names it, empty for the record itself."""
+    if items is None and where:
+        raise missing(where, "a list")
     if type(items) is not list:
         raise Refused(Reason.BAD_FIELD, f"{where or 'value'}: got {shown(items)}, expected a list")
     if len(items) > MAX_PARTS:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mqlstream.ingest.adapters.base import Adapter, Found, Skip, an_object, open_object
+from mqlstream.ingest.adapters.base import Adapter, Found, Skip, an_object, needed_object, open_object
 from mqlstream.ingest.adapters.values import at, composed, email_in, inner, listed, needed, of_types, text, told
 
 EVENT_TYPES = {
@@ -26,7 +26,7 @@ def _read(item: Any, shared: Any, options: Any) -> Found:
     name = of_types("event", hook.get("event"), EVENT_TYPES, PASSED_OVER)
     if type(name) is Skip:
         return name
-    payload = an_object(hook.get("payload"), "payload")
+    payload = needed_object("payload", hook.get("payload"))
     if name == "meeting_canceled" and payload.get("rescheduled") is True:
         return Skip("canceled because it was rescheduled: the new booking comes by itself", "activity")
     get = payload.get

@@ -15,7 +15,19 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from mqlstream.core.outcome import Reason
-from mqlstream.ingest.adapters.base import Adapter, Found, Headers, Option, Parts, Skip, an_object, json_object, json_value, parts_of
+from mqlstream.ingest.adapters.base import (
+    Adapter,
+    Found,
+    Headers,
+    Option,
+    Parts,
+    Skip,
+    an_object,
+    json_object,
+    json_value,
+    needed_object,
+    parts_of,
+)
 from mqlstream.ingest.adapters.mapping import FIELDS, Field, checked_kind, fields_of, mapped
 from mqlstream.ingest.adapters.values import email_in, needed
 from mqlstream.ingest.fields import Refused, shown
@@ -88,7 +100,7 @@ def _data(event: dict[str, Any]) -> dict[str, Any]:
             return json_object(b64decode(encoded, validate=True), "data_base64")
         except (binascii.Error, ValueError):
             raise Refused(Reason.BAD_FIELD, "data_base64: got what is no base64, expected base64 of a JSON object") from None
-    return an_object(event.get("data"), "data")
+    return needed_object("data", event.get("data"))
 
 
 CLOUDEVENTS = Adapter(

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mqlstream.ingest.adapters.base import Adapter, Found, Headers, Parts, Skip, an_object, json_object, parts_of
+from mqlstream.ingest.adapters.base import Adapter, Found, Headers, Parts, Skip, json_object, needed_object, parts_of
 from mqlstream.ingest.adapters.values import at, composed, inner, listed, of_types, seconds_ms, split_name, text, told
 from mqlstream.ingest.fields import missing, shown
 
@@ -51,12 +51,14 @@ def _open(value: bytes, headers: Headers, options: Any) -> Parts:
 
 
 def _read(item: Any, shared: Any, options: Any) -> Found | list[Found]:
-    person = an_object(item, "data")
+    person = needed_object("data", item)
     named = None
     if shared is not None:
         named = of_types("meta.webhook.event", shared, EVENT_TYPES, PASSED_OVER)
         if type(named) is Skip:
             return named
+    if person.get("type") is None:
+        raise missing("type", "people, or another type of object")
     if person.get("type") != "people":
         return Skip(f"type {shown(person.get('type'))}: not about a person")
     attributes = inner(person, "attributes")

@@ -1,4 +1,4 @@
-"""Mailchimp's audience webhooks, as the HTML forms that they are, or as the same names in JSON.
+"""Mailchimp's audience webhooks, as the HTML forms that they are, or as the objects that these make (`{"data": {"email": ...}}`) in JSON.
 
 Field names from https://mailchimp.com/developer/marketing/guides/sync-audience-data-webhooks/ (`type fired_at data[email] data[list_id]
 data[merges] data[action] data[reason]`). Times are in UTC and don't say so.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mqlstream.ingest.adapters.base import Adapter, Found, Headers, Parts, Skip, an_object, parts_of
+from mqlstream.ingest.adapters.base import Adapter, Found, Headers, Parts, Skip, an_object, needed_object, parts_of
 from mqlstream.ingest.adapters.forms import form_or_json
 from mqlstream.ingest.adapters.values import beside, composed, inner, of_types, text, told, utc_ms
 
@@ -31,7 +31,7 @@ def _read(item: Any, shared: Any, options: Any) -> Found | list[Found]:
     kind = of_types("type", event_type, EVENT_TYPES, PASSED_OVER)
     if type(kind) is Skip:
         return kind
-    data = inner(hook, "data")
+    data = needed_object("data", hook.get("data"))
     get, merges, reason = data.get, inner(data, "merges"), data.get("reason")
     if event_type == "unsubscribe" and get("action") == "delete":
         return Skip("unsubscribe, delete: taken off the list by its owner", "email_click")
@@ -54,7 +54,7 @@ MAILCHIMP = Adapter(
     name="mailchimp",
     title="Mailchimp",
     pages=("https://mailchimp.com/developer/marketing/guides/sync-audience-data-webhooks/",),
-    takes="one audience webhook: an HTML form, or the same names in JSON",
+    takes="one audience webhook: an HTML form, or JSON with an object `data` in it, and in that an object `merges`",
     kinds=("activity", "email_click", "profile"),
     identity="`data[email]`, `data[merges][EMAIL]`",
     event_id="none of its own: composed of type, list, `data[id]` or email, and `fired_at`",

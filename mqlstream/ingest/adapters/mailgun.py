@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mqlstream.ingest.adapters.base import Adapter, Found, Headers, Parts, Skip, an_object, json_value, parts_of
+from mqlstream.ingest.adapters.base import Adapter, Found, Headers, Parts, Skip, an_object, json_value, needed_object, parts_of
 from mqlstream.ingest.adapters.values import at, composed, inner, listed, needed, of_types, seconds_ms, text, told
 
 EVENT_TYPES = {
@@ -43,7 +43,7 @@ def _open(value: bytes, headers: Headers, options: Any) -> Parts:
 
 def _read(item: Any, shared: Any, options: Any) -> Found:
     event = an_object(item)
-    event = an_object(event["event-data"], "event-data") if "event-data" in event else event
+    event = needed_object("event-data", event["event-data"]) if "event-data" in event else event
     get = event.get
     action = of_types("event", get("event"), EVENT_TYPES, PASSED_OVER)
     if type(action) is Skip:
@@ -83,7 +83,7 @@ MAILGUN = Adapter(
     identity="`recipient`",
     event_id="composed of the UTC day and `id`, which is unique within a day only",
     time="`timestamp`: epoch seconds with a fraction",
-    machine="`client-info.bot`: `apple`, `gmail` or `generic`",
+    machine="`client-info.bot`, unless it is empty: `apple`, `gmail`, `generic`, or what else it names",
     ignored="`accepted rejected stored` and lists; `failed` with severity `temporary`, or because of an earlier unsubscribe or "
     "complaint; `signature` (who lets a webhook in checks it)",
     checked="the types, the examples of `accepted` and `delivered` and the values of `client-info.bot` against the vendor's pages, other "

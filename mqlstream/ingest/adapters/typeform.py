@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mqlstream.ingest.adapters.base import Adapter, Found, Skip, an_object, open_object
+from mqlstream.ingest.adapters.base import Adapter, Found, Skip, an_object, needed_object, open_object
 from mqlstream.ingest.adapters.values import at, inner, listed, needed, of_types, text
 
 EVENT_TYPES = {"form_response": "form_fill"}
@@ -20,7 +20,7 @@ def _read(item: Any, shared: Any, options: Any) -> Found:
     kind = of_types("event_type", hook.get("event_type"), EVENT_TYPES, PASSED_OVER)
     if type(kind) is Skip:
         return kind
-    response = an_object(hook.get("form_response"), "form_response")
+    response = needed_object("form_response", hook.get("form_response"))
     hidden = inner(response, "hidden")
     fields: dict[str, Any] = {}
     email = hidden.get("email")
