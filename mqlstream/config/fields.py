@@ -52,7 +52,13 @@ FIELDS = (
     Field("ssl_check_hostname", "yes_no", True, "Whether a broker's certificate must name the broker.", "true"),
     # The application and its topics
     Field("app_id", "text", "mqlstream", "First part of the names of consumer groups and transactional ids.", "mqlstream-eu"),
-    Field("topic_prefix", "text", "mql.", "First part of every topic's name; may be empty.", "eu.mql."),
+    Field(
+        "topic_prefix",
+        "text",
+        "mql.",
+        "First part of every topic's name; in a file it may be empty, an empty variable counts as not set.",
+        "eu.mql.",
+    ),
     Field("partitions", "whole", 12, "Partitions of the internal topics, fixed when they are created.", "12", low=1, high=1_000),
     Field("replication_factor", "whole", 3, "Copies of each partition; used by `topics apply`.", "3", low=1, high=100),
     # The work

@@ -26,6 +26,23 @@ _SERVICE_LINK = re.compile(
     PREFIX + r"([A-Z0-9_]+_)?(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PORT|PROTO|ADDR))?)?)"
 ).fullmatch
 
+_UNEXPECTED = re.compile(r"expected (.+), but (?:found|got) '(.+)'").fullmatch
+_WANTED = {
+    "the node content": "a value",
+    "<block end>": "a line that goes with those above it",
+    "'<document start>'": "the end of the file",
+}
+_GOT = {
+    "?": "`name: value`",
+    "<block mapping start>": "`name: value`",
+    "<block sequence start>": "a list",
+    "<block end>": "the end of the indented lines",
+    "<document start>": "another document",
+    "<document end>": "the end of the document",
+    "<stream end>": "the end of the file",
+    "<scalar>": "a text",
+}
+
 TOKEN_LEAST = 16  # characters: what can be guessed protects nothing
 _Found = dict[str, tuple[Any, str]]  # setting -> value and where it came from
 
@@ -143,9 +160,20 @@ def _entries(path: Path) -> Iterator[tuple[str, Any, int]]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         at = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-        raise UsageError(f"{path}{at}: not YAML: {error.problem or 'unreadable'}") from None
+        raise UsageError(f"{path}{at}: not YAML: {_in_words(error.problem)}") from None
     except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
         raise UsageError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+
+
+def _in_words(problem: str | None) -> str:
+    """What the YAML parser complains of, without its own names for the parts of a file."""
+    if problem == "but found another document":
+        return "got another document, expected only one"
+    unexpected = _UNEXPECTED(problem or "")
+    if unexpected is None:
+        return problem or "unreadable"
+    wanted, got = unexpected.groups()
+    return f"got {_GOT.get(got, repr(got))}, expected {_WANTED.get(wanted, wanted)}"
 
 
 def _pairs(node: yaml.Node | None, where: str, what: str) -> list[tuple[yaml.ScalarNode, yaml.Node]]:

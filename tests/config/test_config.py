@@ -159,6 +159,11 @@ def test_webhook_secrets_may_be_a_folder_with_a_file_for_each_topic(tmp_path: Pa
     )
 
 
+def test_the_prefix_of_topics_may_be_empty_in_a_file_only(tmp_path: Path) -> None:
+    assert load(written(tmp_path, 'topic_prefix: ""'), {"MQLSTREAM_TOPIC_PREFIX": ""}).topic_prefix == ""
+    assert load(None, {"MQLSTREAM_TOPIC_PREFIX": ""}).topic_prefix == "mql."
+
+
 def test_an_empty_variable_counts_as_not_set() -> None:
     assert load(None, {"MQLSTREAM_PARTITIONS": "", "MQLSTREAM_UNKNOWN": ""}).partitions == 12
 
@@ -262,7 +267,12 @@ def test_a_wrong_variable_is_one_clear_line(environ: dict[str, str], text: str) 
             'mqlstream.yaml: not YAML: unacceptable character #x0008: special characters are not allowed in "<unicode string>", position 3',
         ),
         ("[a]", "mqlstream.yaml:1: got no map, expected `name: value` lines"),
-        ("a: [", "mqlstream.yaml:1:5: not YAML: expected the node content, but found '<stream end>'"),
+        ("a: [", "mqlstream.yaml:1:5: not YAML: got the end of the file, expected a value"),
+        ("- a\nb: 1", "mqlstream.yaml:2:1: not YAML: got `name: value`, expected a line that goes with those above it"),
+        ("a: b\n]", "mqlstream.yaml:2:1: not YAML: got ']', expected a line that goes with those above it"),
+        ("a: [1\nb: 2", "mqlstream.yaml:2:2: not YAML: got ':', expected ',' or ']'"),
+        ("a: b\n---\nc: d", "mqlstream.yaml:2:1: not YAML: got another document, expected only one"),
+        ("a: 1\n  b: 2", "mqlstream.yaml:2:4: not YAML: mapping values are not allowed here"),
         ("sasl_plain_password: 12345", "mqlstream.yaml:1: sasl_plain_password: got a value that is no text, expected text"),
         ("sasl_plain_password_file: 1", "mqlstream.yaml:1: sasl_plain_password_file: got 1, expected a path"),
     ],
