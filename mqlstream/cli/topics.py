@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from mqlstream.cli.options import config_option
 from mqlstream.cli.output import emit, format_option
-from mqlstream.config import load
+from mqlstream.config import Settings, load
+from mqlstream.doctor.finding import counted
+from mqlstream.errors import UnreachableError
 
 _COLUMNS = ("topic", "what", "declared", "actual", "action", "note")
+_Result = TypeVar("_Result")
 
 
 @click.group()
@@ -47,7 +50,8 @@ def plan(config_file: Path | None, format_: str) -> int:
     """
     from mqlstream.topics import cluster
 
-    differences = asyncio.run(cluster.plan(load(config_file, os.environ)))
+    settings = load(config_file, os.environ)
+    differences = _asked(cluster.plan(settings), settings)
     _print(differences, format_)
     waiting = [difference for difference in differences if difference.action != cluster.LEAVE]
     if not waiting:
@@ -69,11 +73,14 @@ def apply(config_file: Path | None, format_: str) -> int:
     """
     from mqlstream.topics import cluster
 
-    done, left = asyncio.run(cluster.apply(load(config_file, os.environ)))
+    settings = load(config_file, os.environ)
+    done, left = _asked(cluster.apply(settings), settings)
     by_hand = [difference for difference in left if difference.action == cluster.BY_HAND]
     _print([*done, *by_hand], format_)
     created = sum(difference.action == cluster.CREATE for difference in done)
-    click.echo(f"{created} topics created, {len(done) - created} settings changed, {len(by_hand)} left to you.", err=True)
+    click.echo(
+        f"{counted(created, 'topic')} created, {counted(len(done) - created, 'setting')} changed, {len(by_hand)} left to you.", err=True
+    )
     return 1 if by_hand else 0
 
 
@@ -97,6 +104,22 @@ def export(config_file: Path | None, as_: str, cluster: str) -> None:
         click.echo(formats.asyncapi(settings), nl=False)
     else:
         click.echo(formats.script(settings), nl=False)
+
+
+def _asked(question: Coroutine[Any, Any, _Result], settings: Settings) -> _Result:
+    """What the cluster answers. Raises `UnreachableError`, with the likely cause where the broker lacks a request."""
+    from aiokafka.errors import IncompatibleBrokerVersion
+
+    try:
+        return asyncio.run(question)
+    except UnreachableError as error:
+        if not isinstance(error.__context__, IncompatibleBrokerVersion):
+            raise
+        servers = ",".join(settings.kafka.bootstrap_servers)
+        raise UnreachableError(
+            f"{servers}: the broker lacks a request that is needed ({error.__context__}); likely it is the embedded broker of "
+            "`mqlstream demo`, or a very old one; expected a Kafka broker that has all of them"
+        ) from None
 
 
 def _print(differences: Sequence[Any], format_: str) -> None:
