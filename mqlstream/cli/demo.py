@@ -9,12 +9,12 @@ from typing import NoReturn
 
 import click
 
+from mqlstream.cli.options import Number, Whole
+
 
 @click.command("demo")
-@click.option("--leads", type=click.IntRange(1, 100_000), default=200, show_default=True, metavar="N", help="People in the market.")
-@click.option(
-    "--seconds", type=click.FloatRange(1, 86_400), default=30, show_default=True, metavar="S", help="How long the market is open."
-)
+@click.option("--leads", type=Whole(1, 100_000), default=200, show_default=True, metavar="N", help="People in the market.")
+@click.option("--seconds", type=Number(1, 86_400), default=30, show_default=True, metavar="S", help="How long the market is open.")
 @click.option("--keep", is_flag=True, help="At the end leave broker, worker and metrics up until Ctrl-C.")
 def command(leads: int, seconds: float, keep: bool) -> None:
     """See mqlstream work, with nothing to install: an embedded broker, a worker, simulated buyers, and a sales team.

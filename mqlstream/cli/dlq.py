@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import click
 
 from mqlstream.cli.logs import configure, quiet_client
-from mqlstream.cli.options import config_option
+from mqlstream.cli.options import Whole, config_option
 from mqlstream.cli.output import emit, format_option
 from mqlstream.cli.telling import date
 from mqlstream.config import Settings, kafka_kwargs, load
@@ -62,7 +62,7 @@ def command() -> None:
 @config_option
 @_filters
 @click.option("--count", "counted", is_flag=True, help="Print how many there are, by reason and topic.")
-@click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, metavar="N", help="Print the newest N.")
+@click.option("--limit", type=Whole(min=1), default=100, show_default=True, metavar="N", help="Print the newest N.")
 @format_option
 def list_(config_file: Path | None, counted: bool, limit: int, format_: str, **filters: Any) -> None:
     """Print dead letters, the oldest first: where each stands, why it was put aside, and whether it was retried.
@@ -80,7 +80,7 @@ def list_(config_file: Path | None, counted: bool, limit: int, format_: str, **f
         emit(dated if format_ == "table" else counts, format_)
     else:
         rows = [_row(letter, found) for letter in found.letters[-limit:]]
-        short = [{**row, "put_aside": date(row["put_aside"]), "detail": row["detail"][:_DETAIL]} for row in rows]
+        short = [{**row, "put_aside": date(row["put_aside"]), "detail": _short(row["detail"])} for row in rows]
         emit(short if format_ == "table" else rows, format_, columns=_COLUMNS)
     shown = len(found.letters) if counted else min(limit, len(found.letters))
     click.echo(f"{_many(len(found.letters), 'dead letter')}, {shown} {'counted' if counted else 'shown'}{_foreign(found)}", err=True)
@@ -120,9 +120,7 @@ def show(config_file: Path | None, places: Sequence[str], format_: str) -> None:
 @click.option("--place", "places", multiple=True, metavar="PLACE", help="This one, PARTITION:OFFSET; may be repeated.")
 @click.option("--all", "everything", is_flag=True, help="All there are; needed where nothing else is said.")
 @click.option("--again", "anew", is_flag=True, help="Also those that were retried before.")
-@click.option(
-    "--most", type=click.IntRange(min=1), default=MOST_RETRIES, show_default=True, metavar="N", help="How often a record may be retried."
-)
+@click.option("--most", type=Whole(min=1), default=MOST_RETRIES, show_default=True, metavar="N", help="How often a record may be retried.")
 @click.option("--dry-run", is_flag=True, help="Say what would be retried, and write nothing.")
 @format_option
 def retry_(
@@ -283,6 +281,10 @@ def _told(outcome: Outcome, dry_run: bool) -> dict[str, Any]:
         "retries": letter.retries + (done == "retried"),
         "why": outcome.why or None,
     }
+
+
+def _short(detail: str) -> str:
+    return detail if len(detail) <= _DETAIL else detail[: _DETAIL - 3] + "..."
 
 
 def _many(number: int, noun: str) -> str:

@@ -14,6 +14,7 @@ from mqlstream.cli.options import config_option
 from mqlstream.cli.output import emit, format_option
 from mqlstream.cli.reaching import worker_address
 from mqlstream.config import load
+from mqlstream.doctor.finding import counted
 from mqlstream.errors import UsageError
 
 
@@ -57,7 +58,7 @@ def _show(definition: Mapping[str, Any]) -> None:
     emit([{**line, "acceptance": _ratio(line["acceptance"]), "lift": _ratio(line["lift"])} for line in definition["rules"]], "table")
     speed, sla = definition["speed_to_lead"], definition["sla"]
     click.echo(
-        f"\nfirst answer of sales: {speed['count']} handoffs, half within {_duration(speed['p50_seconds'])}, "
+        f"\nfirst answer of sales: {counted(speed['count'], 'handoff')}, half within {_duration(speed['p50_seconds'])}, "
         f"nine of ten within {_duration(speed['p90_seconds'])}; SLA kept {sla['kept']}, breached {sla['breached']}\n"
     )
 

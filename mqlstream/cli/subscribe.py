@@ -14,7 +14,7 @@ import click
 import orjson
 
 from mqlstream.cli.logs import configure, quiet_client
-from mqlstream.cli.options import config_option
+from mqlstream.cli.options import Whole, config_option
 from mqlstream.cli.output import FORMATS
 from mqlstream.cli.reaching import require
 from mqlstream.cli.telling import date, plain
@@ -29,9 +29,11 @@ from mqlstream.topics import Topics
 @click.command("subscribe")
 @config_option
 @click.option("--group", default="mqlstream-subscribe", show_default=True, metavar="G", help="Consumer group; its members share the leads.")
-@click.option("--exec", "program", metavar="CMD", help="Run CMD for each event, its JSON on stdin; exit code 0 means done.")
+@click.option(
+    "--exec", "program", metavar="CMD", help="Run the program CMD for each event, its JSON on stdin; exit code 0 means done. No shell."
+)
 @click.option("--webhook", metavar="URL", help="POST each event's JSON to URL; 2xx means done.")
-@click.option("--attempts", type=click.IntRange(min=1), metavar="N", help="Give an event up after N attempts. Default: never.")
+@click.option("--attempts", type=Whole(min=1), metavar="N", help="Give an event up after N attempts. Default: never.")
 @click.option(
     "--given-up", type=click.Path(path_type=Path), metavar="FILE", help="With --attempts: append events given up here, as JSON lines."
 )
@@ -49,10 +51,13 @@ def command(
 
     Prints each event as it comes, as a JSON line; or hands it to a program or a webhook, and goes on only when that succeeded.
 
+    CMD is a program and its arguments, run without a shell: what needs one, such as a redirection or a pipe, goes through `sh -c`.
+
     \b
     Examples:
       mqlstream subscribe | jq .lead_id
       mqlstream subscribe --group crm --webhook https://crm.acme.example/hooks/mql
+      mqlstream subscribe --group log --exec "sh -c 'cat >> handoffs.jsonl'"
     """
     if program is not None and webhook is not None:
         raise UsageError("--exec and --webhook: got both, expected at most one")

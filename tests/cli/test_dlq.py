@@ -157,6 +157,14 @@ def test_dead_letters_are_listed_by_reason_topic_and_time(cluster: Cluster) -> N
     assert counted == {("missing_field", visits): (1, 0), ("not_json", forms): (1, 0), ("not_an_object", visits): (1, 0)}
 
 
+def test_a_table_marks_a_detail_that_it_cuts(cluster: Cluster) -> None:
+    whole, longer = "a" * 100, "b" * 101
+    cluster.put(cluster.letter(Read("x", b"{"), detail=whole), cluster.letter(Read("x", b"{"), detail=longer))
+    lines = cluster.run("list").stdout.splitlines()
+    assert [line.split()[-1] for line in lines[1:]] == [whole, "b" * 97 + "..."]
+    assert [row["detail"] for row in cluster.rows("list")] == [whole, longer]
+
+
 def test_a_whole_dead_letter_is_shown_with_its_bytes_and_no_terminal_obeys_it(cluster: Cluster) -> None:
     (place, other) = cluster.put(
         cluster.letter(Read(cluster.topics.web_visits, b"\x1b[2J{}")), cluster.letter(Read("x", None, key=b"", headers=()))

@@ -61,7 +61,11 @@ def test_the_installed_script_is_the_same_program() -> None:
     [
         (["bogus"], "Error: No such command 'bogus'."),
         (["run", "--bogus"], "Error: No such option: --bogus"),
-        (["demo", "--leads", "0"], "Error: Invalid value for '--leads': 0 is not in the range 1<=x<=100000."),
+        (["demo", "--leads", "0"], "Error: Invalid value for '--leads': got '0', expected a whole number from 1 to 100000"),
+        (["demo", "--leads", "x"], "Error: Invalid value for '--leads': got 'x', expected a whole number from 1 to 100000"),
+        (["demo", "--seconds", "x"], "Error: Invalid value for '--seconds': got 'x', expected a number from 1 to 86400"),
+        (["demo", "--seconds", "nan"], "Error: Invalid value for '--seconds': got 'nan', expected a number from 1 to 86400"),
+        (["dlq", "list", "--limit", "0"], "Error: Invalid value for '--limit': got '0', expected a whole number of 1 or more"),
         (["run", "--roles", "ingest,cook"], "Error: --roles: there is no role 'cook', expected some of ingest, score, insights, web"),
         (["run", "--roles", ","], "Error: --roles: got none, expected some of ingest, score, insights, web"),
         (["run"], "Error: MQLSTREAM_DEFINITIONS is not set, expected files or folders of definitions to score with"),

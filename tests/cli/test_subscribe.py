@@ -20,6 +20,7 @@ from mqlstream.demo.broker import EmbeddedBroker
 from mqlstream.engine.kafka import KafkaBroker
 from mqlstream.handoff.contract import BECAME_MQL
 from mqlstream.topics import Topics
+from tests.cli.conftest import run_here
 from tests.subscriber.handoffs import write
 
 TOPIC = Topics().handoff
@@ -117,6 +118,13 @@ def test_a_reader_that_goes_away_ends_it_quietly_and_loses_nothing(bootstrap: st
     with subscribing(bootstrap) as process:
         assert process.stdout is not None
         assert [orjson.loads(process.stdout.readline()) for _ in AS_PRINTED] == AS_PRINTED
+
+
+def test_what_needs_a_shell_goes_through_one_as_the_help_says(bootstrap: str, tmp_path: Path) -> None:
+    got = tmp_path / "handoffs.jsonl"
+    assert """--exec "sh -c 'cat >> handoffs.jsonl'\"""" in run_here("subscribe", "--help").stdout
+    with subscribing(bootstrap, "--exec", f"sh -c 'cat >> {got}'"):
+        assert [orjson.loads(line) for line in until_lines(got, 2)] == AS_PRINTED
 
 
 def test_a_program_runs_for_each_event_and_is_tried_again_when_it_fails(bootstrap: str, tmp_path: Path) -> None:
