@@ -173,6 +173,7 @@ def test_an_address_among_the_traits_is_not_whose_the_call_is() -> None:
         ("mailchimp", {"type": "subscribe", "data[email]": "ann@acme.example"}, "data: missing, expected a JSON object"),
         ("livestorm", {}, "type: missing, expected people, or another type of object"),
         ("livestorm", {"data": None}, "data: missing, expected a JSON object"),
+        ("snippet", {"time": 1772442900000}, "id: missing, expected 32 hexadecimal digits, as the script makes them"),
         ("segment", {"batch": None}, "batch: missing, expected a list"),
     ],
 )

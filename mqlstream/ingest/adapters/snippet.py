@@ -11,7 +11,7 @@ from typing import Any
 
 from mqlstream.ingest.adapters.base import Adapter, Found, Headers, Parts, an_object, json_object
 from mqlstream.ingest.adapters.values import told
-from mqlstream.ingest.fields import bad_field
+from mqlstream.ingest.fields import bad_field, missing
 
 _random = re.compile(r"[0-9a-f]{32}").fullmatch
 
@@ -39,7 +39,8 @@ def _read(item: Any, shared: Any, options: Any) -> Found:
 def _id(name: str, value: Any) -> str:
     if type(value) is str and _random(value):
         return value
-    raise bad_field(name, value, "32 hexadecimal digits, as the script makes them")
+    expected = "32 hexadecimal digits, as the script makes them"
+    raise missing(name, expected) if value is None else bad_field(name, value, expected)
 
 
 SNIPPET = Adapter(
