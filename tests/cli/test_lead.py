@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.request import Request, urlopen
 
 import pytest
 from confluent_kafka import Producer
@@ -303,6 +304,16 @@ def test_an_address_in_another_spelling_is_the_same_lead_to_all_commands(mqlstre
     while mqlstream("lead", "show", "ida@v.example", **running.settings).returncode != 1:
         assert time.monotonic() < deadline
         time.sleep(0.2)
+
+
+def test_an_answer_over_http_finds_the_lead_in_another_spelling(running: Running) -> None:
+    write(running.settings["MQLSTREAM_BOOTSTRAP_SERVERS"], [form_fill("l1", "lou@v.example"), form_fill("l2", "lou@v.example")])
+    until(running, "lou@v.example", stage="mql")
+    body = json.dumps({"lead_id": "LOU@V.example", "decision": "accepted"}).encode()
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {TOKEN}"}
+    with urlopen(Request(f"{running.url}/v1/feedback", body, headers), timeout=PATIENCE_S) as response:
+        assert response.status == 202
+    until(running, "lou@v.example", stage="sal")
 
 
 def test_a_lead_of_exactly_the_id_that_is_typed_comes_first(mqlstream: Run, running: Running) -> None:
