@@ -66,10 +66,11 @@ class Replay:
 
     def apply(self, event: Event) -> list[Output]:
         """Apply one event; returns what it set off, in order, after what timers did before it."""
-        outputs = self.advance(event.time)
-        if self._conflicts(event):
+        repeats = self._repeats(event)
+        if repeats is False:
             self.count(event.kind, ignored(Reason.CONFLICTING_DUPLICATE))
-            return outputs
+            return []
+        outputs = self.advance(event.time) if repeats is None else []  # time passes with events that are new
         verdicts: Sequence[Event] = ()
         if self._machines is not None and event.kind == "email_click":
             watched = self._watched.setdefault(event.lead, Watched())
@@ -101,12 +102,17 @@ class Replay:
             outputs += self.apply(forward)
         return outputs
 
-    def _conflicts(self, event: Event) -> bool:
-        """Whether the lead had another event of this source and id before. Digests are kept: events are many, and large."""
+    def _repeats(self, event: Event) -> bool | None:
+        """Whether the lead had an event of this source and id before: None if not, else whether it is that one.
+
+        Digests are kept: events are many, and large.
+        """
         if self._firsts is None or event.via:
-            return False
+            return None
         digest = blake2b(_content(event), digest_size=8).digest()
-        return self._firsts[event.lead].setdefault((intern(event.source), event.id), digest) != digest
+        firsts, key = self._firsts[event.lead], (intern(event.source), event.id)
+        first = firsts.setdefault(key, digest)
+        return None if first is digest else first == digest
 
     def advance(self, clock_ms: int) -> list[Output]:
         """Let the timers fire that are due by then, and look for the visits that were due; returns what that did, in order."""

@@ -21,7 +21,7 @@ from mqlstream.core.outputs import Output, erased, mql_withdrawn, stage_changed
 from mqlstream.core.packing import Packer, PackingError, lay_out, unpack
 from mqlstream.core.plan import Layout, Program
 from mqlstream.core.qualify import has_ground, review, withdraw_if_groundless
-from mqlstream.core.state import HEARD_MAX, MACHINE, NEVER, Commands, Entry, LeadState, Track
+from mqlstream.core.state import HEARD_MAX, MACHINE, NEVER, RETRACTED, Commands, Entry, LeadState, Track
 from mqlstream.core.tally import Tally
 from mqlstream.core.timers import set_timer
 
@@ -102,10 +102,10 @@ def _correct(program: Program, lead: Lead, event: Event) -> tuple[list[Output], 
     if entry is not None:
         since = entry.time
         if what == RETRACT:
-            lead.ledger.remove(entry)
+            entry.flags, entry.values = RETRACTED, (None,) * len(entry.values)
         else:
             entry.flags |= MACHINE
-            lead.ledger.packer.forget()
+        lead.ledger.packer.forget()
         _forget_activity(program, lead, entry.time)
     if what == RETRACT and source in state.sources:
         number = state.sources.index(source)
@@ -266,9 +266,11 @@ def _take(lead: Lead, entry: Entry, source: str) -> None:
     assert commands is not None
     number = lead.ledger.source(source)
     said = correction(commands, source, entry.id)
-    if said == RETRACT or lead.ledger.find(entry.id, number) is not None:
+    if lead.ledger.find(entry.id, number) is not None:
         return
-    flags = entry.flags | (MACHINE if said == VERDICT else 0)
+    if said == RETRACT:
+        entry.values = (None,) * len(entry.values)
+    flags = RETRACTED if said == RETRACT else entry.flags | (MACHINE if said == VERDICT else 0)
     lead.state.seq += 1
     lead.ledger.add(Entry(entry.time, number, entry.id, entry.kind, lead.state.seq, flags, entry.values))
 

@@ -12,7 +12,7 @@ from mqlstream.core.lead import Lead
 from mqlstream.core.outcome import SCORED, Outcome, Reason, ignored
 from mqlstream.core.plan import Plan, Program
 from mqlstream.core.qualify import OPEN_STAGES, fulfils
-from mqlstream.core.state import NEVER, Entry
+from mqlstream.core.state import NEVER, RETRACTED, Entry
 from mqlstream.core.timers import set_timer
 
 COMPLETE = "complete"
@@ -61,7 +61,7 @@ def _filled(program: Program, lead: Lead, command: Event) -> list[tuple[Entry, t
     sources, found = lead.state.sources, []
     for source, event_id, told in command.body["events"]:
         entry = lead.ledger.find(event_id, sources.index(source)) if source in sources else None
-        if entry is not None:
+        if entry is not None and not entry.flags & RETRACTED:
             paths = program.layout.paths[entry.kind]
             values = tuple([told.get(path) if value is None else value for path, value in zip(paths, entry.values, strict=True)])
             found.append((entry, values))

@@ -15,7 +15,7 @@ KINDS = (*ACTIVITY_KINDS, "profile", "feedback", "command")
 PASSIVE_ACTIONS = frozenset({"delivered", "bounce", "complaint", "no_show"})
 
 EARLIEST_MS = 946_684_800_000  # 2000-01-01T00:00:00Z
-LATEST_MS = 4_102_444_800_000  # 2100-01-01T00:00:00Z, exclusive
+LATEST_MS = 4_133_980_800_000  # 2101-01-01T00:00:00Z, exclusive
 DAY_MS = 86_400_000
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mqlstream.core.event import DAY_MS
-from mqlstream.core.state import MACHINE, Entry
+from mqlstream.core.state import Entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,5 +112,5 @@ def _moments(start: int, end: int, after_ms: int, every_ms: int | None) -> range
 
 def ends_gap(entry_plan: InactivityPlan, entry: Entry) -> bool:
     """Whether an event is an activity as an inactivity entry sees it."""
-    test = None if entry.flags & MACHINE else entry_plan.ends_gap.get(entry.kind)
+    test = None if entry.flags else entry_plan.ends_gap.get(entry.kind)
     return test is not None and test(entry.values)

@@ -131,14 +131,6 @@ class Ledger:
         self._day = -1
         self.packer.forget()
 
-    def remove(self, entry: Entry) -> None:
-        """Forget one entry, wherever it stands."""
-        entries = self.state.entries
-        del entries[next(place for place, each in enumerate(entries) if each is entry)]
-        self._forget(entry)
-        self.packer.forget()
-        self._day = -1
-
     def _remember(self, entry: Entry) -> None:
         if self._known.setdefault(entry.id, entry) is not entry:
             self._known[entry.id, entry.source] = entry

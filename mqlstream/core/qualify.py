@@ -14,7 +14,7 @@ from mqlstream.core.ledger import countable
 from mqlstream.core.outputs import Output, became_mql, mql_withdrawn, stage_changed
 from mqlstream.core.plan import Attributes, HandoffShape, Moment, Plan
 from mqlstream.core.scoring import EPSILON, attributes_at, node_sums
-from mqlstream.core.state import NEVER, Track
+from mqlstream.core.state import NEVER, RETRACTED, Track
 from mqlstream.core.tally import Tally
 
 OPEN_STAGES = ("lead", "recycled")  # from which a lead can become MQL
@@ -133,7 +133,7 @@ def _first_moment(plan: Plan, lead: Lead, track: Track, since: int) -> int | Non
     """The earliest moment from ``since`` on at which the condition holds: a late event may have made it true in the past."""
     as_of = lead.state.as_of
     entries = countable(plan, lead.ledger, as_of)
-    moments = {entry.time for entry in entries if entry.time > since}
+    moments = {entry.time for entry in entries if entry.time > since and not entry.flags & RETRACTED}
     moments.update(fact.time for fact in lead.state.facts if fact.time > since)
     tally = Tally(plan, lead.ledger)
     fed = 0

@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-MACHINE = 1
+MACHINE = 1  # flags of an entry
+RETRACTED = 2  # it keeps its place, and is nothing else
 EMAIL = "@email"  # the pseudo attribute that carries the address of the newest event with one; '@' starts no attribute
 FACTS_COLLAPSE = 8  # events with news of the lead, above which old news is thinned out
 FACTS_KEPT = 64  # of these, while the rest holds no newest value of any attribute

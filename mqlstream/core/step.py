@@ -20,7 +20,7 @@ from mqlstream.core.outcome import NO_REASON, SCORED, Outcome, Reason, ignored
 from mqlstream.core.outputs import Output
 from mqlstream.core.plan import Program
 from mqlstream.core.qualify import review
-from mqlstream.core.state import EMAIL, MACHINE, NEVER, Entry, LeadState
+from mqlstream.core.state import EMAIL, MACHINE, NEVER, RETRACTED, Entry, LeadState
 from mqlstream.core.tally import Tally
 from mqlstream.core.timers import set_timer
 
@@ -128,13 +128,30 @@ def _told(program: Program, lead: Lead, event: Event, before_ms: int | None) -> 
         return Result(outcome, made_up + outputs, forwards)
     if commands is not None and correction(commands, event.source, event.id) == RETRACT:
         lead.see(event.time)  # as if it had come before it was taken back
+        _hold_place(program, lead, event)
         return Result(ignored(Reason.RETRACTED), _NOTHING)
     return None
+
+
+def _hold_place(program: Program, lead: Lead, event: Event) -> None:
+    """An event that was retracted before it came takes the place that it would have had, and those after it none."""
+    kind, state = _KIND[event.kind], lead.state
+    source = lead.ledger.source(event.source)
+    days = state.as_of // DAY_MS - event.time // DAY_MS
+    if kind >= _IN_LEDGER or days >= program.horizon_days or lead.ledger.find(event.id, source) is not None:
+        return
+    blank = (None,) * len(program.layout.paths[kind])
+    if lead.ledger.add(Entry(event.time, source, event.id, kind, state.seq, RETRACTED, blank))[0] is NO_REASON:
+        lead.recount()
+        if program.has_timers and state.tracks:
+            set_timer(program, lead, state.as_of)
 
 
 def _repeated(program: Program, lead: Lead, known: Entry | None, entry: Entry) -> Reason | None:
     """Whether the lead has this (source, id) already: the first to arrive counts."""
     if known is not None:
+        if known.flags & RETRACTED:
+            return Reason.RETRACTED  # so long ago that only its place tells
         fields = program.event_fields[entry.kind] if entry.kind < _IN_LEDGER else 0
         same = (known.time, known.kind, known.flags & MACHINE) == (entry.time, entry.kind, entry.flags)
         if same and known.values[:fields] == entry.values[:fields]:

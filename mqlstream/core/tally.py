@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
+from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
 from math import inf
 from typing import Any, NamedTuple
@@ -18,7 +19,7 @@ from mqlstream.core.inactivity import Gaps, ends_gap
 from mqlstream.core.ledger import Key, Ledger, countable
 from mqlstream.core.limits import Chain
 from mqlstream.core.plan import Candidate, LimitPlan, Plan, RulePlan
-from mqlstream.core.state import MACHINE, Entry, LeadState
+from mqlstream.core.state import RETRACTED, Entry, LeadState
 from mqlstream.core.values import identity
 
 
@@ -168,8 +169,7 @@ class Tally:
         plan = self.plan
         values = entry.values
         sets: list[RulePlan] | None = None
-        found = (plan.machine_candidates if entry.flags & MACHINE else plan.candidates)[entry.kind](values)
-        for match, quick, lane, points, rule in found:
+        for match, quick, lane, points, rule in candidates(plan, entry):
             if match is not None and not match(values):
                 continue
             if quick and now:
@@ -212,9 +212,8 @@ class Tally:
         return True
 
     def _matched(self, entry: Entry) -> list[Candidate]:
-        plan = self.plan
-        candidates = (plan.machine_candidates if entry.flags & MACHINE else plan.candidates)[entry.kind](entry.values)
-        return [candidate for candidate in candidates if candidate.match is None or candidate.match(entry.values)]
+        found = candidates(self.plan, entry)
+        return [candidate for candidate in found if candidate.match is None or candidate.match(entry.values)]
 
     def advance(self, as_of: int) -> None:
         """Let the sums age up to ``as_of``."""
@@ -344,6 +343,13 @@ class Tally:
                 del self.tiers[rule_index]
         if self.awards is not None:
             self.awards.take_away(resets)
+
+
+def candidates(plan: Plan, entry: Entry) -> Sequence[Candidate]:
+    """The rules that an event may match: other ones where it is a machine's, none where it was retracted."""
+    if entry.flags == 0:
+        return plan.candidates[entry.kind](entry.values)
+    return () if entry.flags & RETRACTED else plan.machine_candidates[entry.kind](entry.values)
 
 
 def _marks(plan: Plan, state: LeadState) -> list[Mark]:

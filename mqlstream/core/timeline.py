@@ -36,7 +36,8 @@ from mqlstream.core.scoring import (
     score_of,
     standings,
 )
-from mqlstream.core.state import EMAIL, MACHINE, NEVER, Answer, Entry, Track
+from mqlstream.core.state import EMAIL, MACHINE, NEVER, RETRACTED, Answer, Entry, Track
+from mqlstream.core.tally import candidates
 
 Json = dict[str, Any]
 _LINE = ("time", "kind", "source", "id", "machine", "verdict", "late", "arrival", "ignored")
@@ -147,9 +148,7 @@ class _Count:
 
     def matched(self, entry: Entry) -> Iterator[RulePlan]:
         """The rules that an event matches, as far as the event itself is asked."""
-        plan = self.plan
-        found = (plan.machine_candidates if entry.flags & MACHINE else plan.candidates)[entry.kind](entry.values)
-        for candidate in found:
+        for candidate in candidates(self.plan, entry):
             if candidate.match is None or candidate.match(entry.values):
                 yield candidate.rule
 
@@ -199,7 +198,7 @@ def _timeline(count: _Count) -> Iterator[Json]:
     late = _late(state.entries)
     lines: dict[tuple[int, str, str], Json] = {}
     for entry in state.entries:
-        if entry.time > count.as_of:
+        if entry.time > count.as_of or entry.flags & RETRACTED:
             continue
         key = (entry.time, sources[entry.source], entry.id)
         reason = ignored.get(id(entry))

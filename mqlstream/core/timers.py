@@ -76,9 +76,9 @@ def _ages(plan: Plan, lead: Lead, track: Track) -> bool:
 
 
 def _look(plan: Plan, lead: Lead, tally: Tally, below: float, from_ms: int) -> int:
-    """When to look at a falling score. What was found before still holds while events only add to it."""
+    """When to look at a falling score. What was found before holds while events only add to it, but one that ends a gap begins another."""
     attributes = lead.attributes()
-    if tally.look is None or tally.look[0] < from_ms or tally.look[1] is not attributes or tally.tiers:
+    if tally.look is None or tally.look[0] < from_ms or tally.look[1] is not attributes or tally.tiers or tally.gaps:
         tally.look = next_look(plan, lead, tally, below, from_ms), attributes
     return tally.look[0]
 

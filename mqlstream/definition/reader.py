@@ -35,7 +35,7 @@ _INSTANT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?([Zz]|[
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
 _YES_NO = frozenset({"yes", "no", "on", "off", "y", "n"})
 EARLIEST_MS = 946_684_800_000  # the years 2000 to 2100, as for events
-LATEST_MS = 4_102_444_800_000
+LATEST_MS = 4_133_980_800_000
 
 
 @dataclass(slots=True)

@@ -35,11 +35,11 @@ class Visitors:
             visitor_id, _ = visitors_of(event.body)
             assert visitor_id is not None
             self._give(visitor_id, event, (), known)
-        for visitor_id, link in links_of(event):
-            self._link(visitor_id, link, known)
         if event.kind == "command" and event.body["do"] == "erase":
             for visitor in self._visitors.values():
                 visitor.forget(event.lead, event.time)
+        for visitor_id, link in reversed([*links_of(event)]):  # the user first, for the other's events go there
+            self._link(visitor_id, link, known)
         return known
 
     def finish(self) -> None:

@@ -11,7 +11,6 @@ from heapq import heappop, heappush
 
 from mqlstream.core.event import KINDS, Event
 from mqlstream.core.lead import Lead
-from mqlstream.core.state import MACHINE
 from mqlstream.ingest.machines import Click, Rules, Watched, command_of, verdicts_on, weak_signs
 
 VISIT_BEFORE_MS = 60_000  # a page's clock and a mailer's are not one
@@ -22,7 +21,7 @@ def visits_of(lead: Lead | None) -> Sequence[int] | None:
     """When a lead visited, as far as its ledger knows, machines' visits left out; None where that is not known of it."""
     if lead is None or (lead.state.commands is not None and lead.state.commands.merged_into):
         return None
-    return [entry.time for entry in lead.state.entries if entry.kind == _VISIT and not entry.flags & MACHINE]
+    return [entry.time for entry in lead.state.entries if entry.kind == _VISIT and not entry.flags]
 
 
 def due_ms(watched: Watched, rules: Rules) -> int | None:

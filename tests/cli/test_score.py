@@ -204,7 +204,7 @@ def test_timers_up_to_as_of_have_fired(mqlstream: Run, folder: Path) -> None:
     assert (ann["stage"], ann["cycle"], ann["as_of"]) == ("lead", 1, MONDAY + 60 * DAY)
 
 
-@pytest.mark.parametrize("moment", ["yesterday", "2026-11-02", "2026-11-02T11:00:00", "5", "-5", "4102444800000"])
+@pytest.mark.parametrize("moment", ["yesterday", "2026-11-02", "2026-11-02T11:00:00", "5", "-5", "4133980800000"])
 def test_another_as_of_is_wrong_usage(mqlstream: Run, moment: str) -> None:
     done = mqlstream("score", "--definition", "first.yaml", f"--as-of={moment}", "events.jsonl")
     assert (done.returncode, done.stdout) == (2, "")
@@ -443,3 +443,14 @@ def test_how_many_events_wait_for_a_visitor_is_a_setting(mqlstream: Run, folder:
     done = mqlstream("score", "--config", "settings.yaml", "--definition", "second.yaml", "--leads", "site.jsonl")
     assert rows(done.stdout)[0]["score"]["total"] == 1.0
     assert done.stderr == "4 events: 2 ignored(visitor_full), 2 scored\n"
+
+
+def test_time_does_not_pass_with_what_is_no_event(mqlstream: Run, folder: Path) -> None:
+    """A daily look would find the points that silence brings."""
+    definition = SECOND.replace("qualify:", "inactivity: [{id: patient, after: 1h, every: 1h, points: 1}]\nqualify:")
+    (folder / "patient.yaml").write_text(definition)
+    visit = event(1, "web_visit", 0, path="/")
+    for again in (visit, {**visit, "time": MONDAY + 2 * DAY}):
+        (folder / "again.jsonl").write_text(lines([visit, again]))
+        [row] = rows(mqlstream("score", "--definition", "patient.yaml", "--leads", "again.jsonl").stdout)
+        assert (row["as_of"], row["stage"], row["score"]["total"]) == (MONDAY, "lead", 1.0)

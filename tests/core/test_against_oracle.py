@@ -23,7 +23,7 @@ from tests.oracle.events import histories as histories_by_lead
 from tests.oracle.lifecycle import lives
 from tests.oracle.oracle import score_of
 from tests.oracle.production import Handoff, handed_off, scored, scored_as_they_arrive
-from tests.oracle.strategies import ALL, arrivals, definitions, histories, moments, text_of
+from tests.oracle.strategies import ALL, arrivals, corrections, definitions, histories, moments, text_of
 
 MANY = int(os.environ.get("MQLSTREAM_ORACLE_EXAMPLES", "200000"))
 # One difference at a time: shrinking several of them takes minutes.
@@ -150,6 +150,12 @@ def test_scores_are_the_oracle_s_whatever_the_order_of_arrival_and_the_duplicate
     data: st.DataObject, definition: Json, history: list[Json]
 ) -> None:
     check_arrivals(data, definition, history)
+
+
+@QUICK
+@given(DATA, STAGELESS_DEFINITIONS, histories(conflicts=False))
+def test_scores_are_the_oracle_s_whenever_events_are_corrected(data: st.DataObject, definition: Json, history: list[Json]) -> None:
+    check_arrivals(data, definition, history + data.draw(corrections(history), label="corrections"))
 
 
 @QUICK

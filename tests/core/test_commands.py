@@ -262,6 +262,21 @@ def test_a_lead_is_as_old_as_its_first_command_whenever_that_comes(what: str) ->
     assert rows[0]["ann"]["score"]["fit"] == 7
 
 
+@pytest.mark.parametrize("early", [False, True])
+def test_a_retracted_event_keeps_its_place(early: bool) -> None:
+    """Whatever a full ledger or a flood has let go, a retraction brings it back neither before nor after its event comes."""
+    bounded = DEFINITION + "bounds: {ledger: 3, per_day: 4}\n"
+    wrong, events = (
+        visit(4, 4 * DAY),
+        [*(visit(number, number * DAY) for number in (1, 2, 3)), *(visit(n, 2 * DAY + n) for n in range(5, 9))],
+    )
+    back = about("retract", wrong, 20 * DAY)
+    life = Life(bounded).apply(*([back, wrong, *events] if early else [*events, wrong, back]))
+    assert life.outcomes.count("ignored(flood)") == 1
+    [lead] = offline.lead_objects(life.program, life._table().open("ann"), life.latest)
+    assert [line["event_id"] for line in lead["contributions"]] == ["e3", "e7"]
+
+
 def test_retracting_what_held_a_lead_back_makes_an_mql() -> None:
     minus = DEFINITION.replace(
         "  - {id: chat, on: activity, points: 20, limit: {count: 1, per: lifetime}}", "  - {id: chat, on: activity, points: -50}"

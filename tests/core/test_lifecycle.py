@@ -130,22 +130,24 @@ rules:
   - {{id: form, on: form_fill, points: 30, decay: {{{form}}}}}
   - {{id: worse, on: email_click, points: -25, decay: {{{worse}}}}}
 inactivity:
-  - {{id: idle, after: 5h, every: 3h, points: {idle}}}
+  - {{id: idle, {gap}, points: {idle}}}
 qualify:
   threshold: {{total: 50}}
   rearm: {{below: 40, cooldown: 2d}}
 """
-DECAYS = st.sampled_from(["half_life: 2h", "half_life: 1d", "linear: 9h", "expire_after: 7h", "half_life: 30m"])
-HISTORIES = st.lists(st.tuples(st.integers(0, 600), st.sampled_from(["web_visit", "form_fill", "email_click"])), min_size=1, max_size=6)
+DECAYS = st.sampled_from(["half_life: 2h", "half_life: 1d", "linear: 9h", "expire_after: 7h", "half_life: 30m", "half_life: 90d"])
+GAPS = st.sampled_from(["after: 5h, every: 3h", "after: 3h", "after: 2h, every: 9h"])
+KINDS = ["web_visit", "form_fill", "email_click", "activity"]
+HISTORIES = st.lists(st.tuples(st.integers(0, 600), st.sampled_from(KINDS)), min_size=1, max_size=6)
 
 
 @settings(max_examples=30)
-@given(DECAYS, DECAYS, DECAYS, st.sampled_from([-7, -1]), HISTORIES)
+@given(DECAYS, DECAYS, DECAYS, GAPS, st.sampled_from([-7, -1, -16]), HISTORIES)
 def test_a_fall_is_noticed_at_the_first_whole_minute_at_which_it_holds(
-    visit: str, form: str, worse: str, idle: int, history: list[tuple[int, str]]
+    visit: str, form: str, worse: str, gap: str, idle: int, history: list[tuple[int, str]]
 ) -> None:
-    definition = REARM.format(visit=visit, form=form, worse=worse, idle=idle)
-    events = [event(kind, number, minute * MINUTE + 12_345 * number) for number, (minute, kind) in enumerate(sorted(history))]
+    definition = REARM.format(visit=visit, form=form, worse=worse, gap=gap, idle=idle)
+    events = [event(kind, number, minute * MINUTE + 12_345 * number, name="x") for number, (minute, kind) in enumerate(sorted(history))]
     outputs = play(definition, events, 2 * DAY)[1]
     became = next((each["time"] for each in outputs if "became_mql" in each["type"]), None)
     cooled = next((each["time"] for each in outputs if "cooled" in each["type"]), None)
@@ -167,8 +169,24 @@ def _total(definition: str, events: list[dict[str, Any]], as_of: int) -> float:
     return float(offline.score_leads([definition], [each for each in events if each["time"] <= as_of], as_of)[0]["score"]["total"])
 
 
+@pytest.mark.parametrize(
+    ("gap", "active", "falls"),
+    [("after: 14d", 372, 708), ("after: 10d, every: 30d", 288, 528), ("after: 5h, every: 12h", 6, 11), ("after: 1d", 30, 54)],
+)
+def test_a_fall_is_noticed_that_comes_of_a_second_gap(gap: str, active: int, falls: int) -> None:
+    definition = BASE.replace("threshold: {total: 100}", "threshold: {total: 10}\n  rearm: {below: -25, cooldown: 300d}")
+    definition = definition.replace("qualify:", f"inactivity: [{{id: idle, {gap}, points: -20}}]\nqualify:").replace(
+        "points: 10}", "points: 10}"
+    )
+    events = [event("form_fill", 1, 0, form="x"), event("activity", 2, active * HOUR, name="x")]
+    assert told(play(definition, events, 300 * DAY)[1])[1] == ("cooled", falls * HOUR)
+
+
 def test_a_fall_at_a_deadline_is_dated_at_the_minute_after_it() -> None:
-    definition = REARM.format(visit="expire_after: 5h", form="half_life: 1d", worse="half_life: 1d", idle=-1) + "sla: {accept_within: 5h}"
+    definition = (
+        REARM.format(visit="expire_after: 5h", form="half_life: 1d", worse="half_life: 1d", gap="after: 5h, every: 3h", idle=-1)
+        + "sla: {accept_within: 5h}"
+    )
     outputs = play(definition, [event("web_visit", 1, 12_345)], DAY)[1]
     assert told(outputs) == [("became_mql", 12_345), ("sla_breached", 5 * HOUR + 12_345), ("cooled", 5 * HOUR + MINUTE)]
 
@@ -200,10 +218,10 @@ inactivity:
   - {id: patient, after: 1h, points: 30}
 qualify: {threshold: {total: 25}, rearm: {below: 10, cooldown: 10d}}
 """
-    first, midnight = event("web_visit", 1, 0), DAY - START % DAY
-    then = [event("web_visit", 2 + number, midnight + at) for number, at in enumerate([0, 2 * HOUR, 2 * HOUR + MINUTE])]
-    outputs = play(definition, [first, *then], 2 * DAY)[1]
-    assert told(outputs)[-1] == ("cooled", midnight + 2 * HOUR + MINUTE)
+    midnight = DAY - START % DAY  # from which on the day that the lead was first seen on is beyond the horizon
+    visits = [event("web_visit", at, midnight + at) for at in (-HOUR // 2, 0, 2 * HOUR, 2 * HOUR + MINUTE)]
+    moves = [("became_mql", midnight + 2 * HOUR), ("cooled", midnight + 2 * HOUR + MINUTE)]
+    assert told(play(definition, visits, midnight + 3 * HOUR)[1]) == moves
 
 
 def test_a_tier_that_gives_more_later_does_so_where_a_set_is_switched_off() -> None:
@@ -221,7 +239,7 @@ qualify: {threshold: {total: 25}}
 
 
 def test_a_cooled_lead_rests_before_it_can_qualify_again() -> None:
-    definition = REARM.format(visit="expire_after: 5h", form="half_life: 1d", worse="half_life: 1d", idle=-1)
+    definition = REARM.format(visit="expire_after: 5h", form="half_life: 1d", worse="half_life: 1d", gap="after: 5h, every: 3h", idle=-1)
     visits = [event("web_visit", number, at) for number, at in enumerate([0, 6 * HOUR, 50 * HOUR, 50 * HOUR])]
     outputs = play(definition, visits, 60 * HOUR)[1]
     assert told(outputs) == [("became_mql", 0), ("cooled", 5 * HOUR), ("became_mql", 53 * HOUR), ("cooled", 55 * HOUR)]

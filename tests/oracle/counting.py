@@ -37,7 +37,7 @@ class View:
     @cached_property
     def attributes(self) -> Json:
         """The lead's attributes."""
-        return attributes(self.entries, self.as_of)
+        return attributes(self.entries, self.as_of, self.retracted)
 
     def in_horizon(self, time: int) -> bool:
         """Whether something that happened at `time` still counts."""

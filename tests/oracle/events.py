@@ -7,7 +7,7 @@ in `counting`. Times are integer epoch milliseconds.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,7 +18,7 @@ Json = dict[str, Any]
 SCORED_KINDS = ("web_visit", "form_fill", "email_click", "webinar_attendance", "activity")
 NO_ACTIVITY = ("delivered", "bounce", "complaint", "no_show")
 FIRST_TIME_MS = 946_684_800_000  # 2000-01-01T00:00:00Z
-END_TIME_MS = 4_102_444_800_000  # 2100-01-01T00:00:00Z
+END_TIME_MS = 4_133_980_800_000  # 2101-01-01T00:00:00Z
 
 # Enough of the kinds of mailboxes for the addresses that the generators use.
 DISPOSABLE_DOMAINS = ("mailinator.com",)
@@ -132,16 +132,18 @@ def email_kind(email: str) -> str:
     return "free" if domain in FREE_DOMAINS else "business"
 
 
-def attributes(entries: Sequence[Entry], as_of: int) -> Json:
+def attributes(entries: Sequence[Entry], as_of: int, retracted: Collection[Key] = ()) -> Json:
     """Who the lead is at `as_of`: profile attributes, each the last in order, and the derived ones.
 
-    `entries` is every accepted event of the lead in order, whatever became of it; not empty.
+    `entries` is every accepted event of the lead in order, whatever became of it; not empty. One that was `retracted` says nothing
+    of the lead, but for that it was there.
     """
     found: Json = {}
-    for entry in entries:
+    saying = [entry for entry in entries if entry.key not in retracted]
+    for entry in saying:
         if entry.kind == "profile":
             found |= entry.fields.get("attributes") or {}
-    emails = [entry.email for entry in entries if entry.email is not None]
+    emails = [entry.email for entry in saying if entry.email is not None]
     if emails and "@" in emails[-1]:
         found["email_domain"] = emails[-1].rpartition("@")[2]
         found["email_kind"] = email_kind(emails[-1])

@@ -106,6 +106,26 @@ def conflicting(draw: st.DrawFn, event: Json) -> Json:
     return event | changed
 
 
+@st.composite
+def corrections(draw: st.DrawFn, history: list[Json]) -> list[Json]:
+    """Commands that take some of a history's events back, or say that a machine did them; all at its end."""
+    about = draw(st.lists(st.sampled_from(history), min_size=1, max_size=4))
+    return [
+        {
+            "kind": "command",
+            "do": draw(st.sampled_from(["retract", "retract", "machine_verdict"])),
+            "event_source": event["source"],
+            "event_id": event["id"],
+            "lead_id": event.get("lead_id", "eve@rival.example"),
+            "time": history[-1]["time"],
+            "id": f"x{number}",
+            "source": "ops",
+            "by": "ann",
+        }
+        for number, event in enumerate(about)
+    ]
+
+
 def arrivals(history: list[Json]) -> st.SearchStrategy[list[Json]]:
     """The history in any order, with some of it more than once."""
     return st.lists(st.sampled_from(history), max_size=5).flatmap(lambda again: st.permutations([*history, *again]))
@@ -117,4 +137,4 @@ def moments(history: list[Json]) -> st.SearchStrategy[int]:
     return st.builds(lambda time, gap: int(time + gap), st.sampled_from(times), st.one_of(st.just(0), _gap))
 
 
-__all__ = ["arrivals", "conflicting", "histories", "moments"]
+__all__ = ["arrivals", "conflicting", "corrections", "histories", "moments"]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.oracle.alphabet import BOOLEANS, DURATIONS, LISTS, MEMBERS, NUMBERS, TEXTS, ZONES, Values
 from tests.oracle.events import SCORED_KINDS, Json
-from tests.oracle.histories import arrivals, histories, moments
+from tests.oracle.histories import arrivals, corrections, histories, moments
 
 ALL = frozenset(
     ["active", "caps", "count", "freeze", "grades", "inactivity", "machine", "points_from", "set", "stage", "tiers", "total", "when"]
@@ -359,4 +359,4 @@ def definitions(draw: st.DrawFn, features: frozenset[str] = ALL) -> Json:
     return _present(parts | {"lists": named or None})
 
 
-__all__ = ["ALL", "arrivals", "definitions", "histories", "moments", "text_of"]
+__all__ = ["ALL", "arrivals", "corrections", "definitions", "histories", "moments", "text_of"]

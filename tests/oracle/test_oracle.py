@@ -87,7 +87,7 @@ def test_the_lead_id_wins_over_the_email_and_an_event_with_neither_has_no_lead()
 
 
 def test_a_time_outside_the_years_2000_to_2100_is_not_accepted() -> None:
-    events = [visit("1999-12-31T23:59:59Z"), visit("2000-01-01T00:00:00Z"), visit("2100-01-01T00:00:00Z")]
+    events = [visit("1999-12-31T23:59:59Z"), visit("2000-01-01T00:00:00Z"), visit("2101-01-01T00:00:00Z")]
     assert [entry.time for entry in histories(events)["ann"]] == [epoch_ms("2000-01-01T00:00:00Z")]
 
 

@@ -412,6 +412,7 @@ def test_offline_events_in_order_go_to_the_leads_that_workers_find(things: list[
     found: list[Event] = []
     for day, number, who, lead in sorted(things, key=lambda thing: thing[:2]):
         raw = form(day * 1440 + number, lead, **who) if lead else visit(number, day * 1440 + number, **who)
+        raw["id"] += "".join(who.values())  # an event is of one visitor
         if lead == "erase":
             raw = {**raw, "kind": "command", "do": "erase", "lead_id": "ann"}
         cluster.send(raw)
