@@ -76,11 +76,21 @@ def _ages(plan: Plan, lead: Lead, track: Track) -> bool:
 
 
 def _look(plan: Plan, lead: Lead, tally: Tally, below: float, from_ms: int) -> int:
-    """When to look at a falling score. What was found before holds while events only add to it, but one that ends a gap begins another."""
+    """When to look at a falling score. What was found before still holds while events only add to it."""
     attributes = lead.attributes()
-    if tally.look is None or tally.look[0] < from_ms or tally.look[1] is not attributes or tally.tiers or tally.gaps:
-        tally.look = next_look(plan, lead, tally, below, from_ms), attributes
-    return tally.look[0]
+    known = tally.look
+    if known is None or known[0] < from_ms or known[1] is not attributes or tally.tiers or _may_cost(lead, tally, from_ms, known[0]):
+        tally.look = known = next_look(plan, lead, tally, below, from_ms), attributes
+    return known[0]
+
+
+def _may_cost(lead: Lead, tally: Tally, from_ms: int, until_ms: int) -> bool:
+    """Whether a gap that an activity has begun costs points before a moment, or one that it has ended brings none any more."""
+    for gaps in tally.gaps:
+        watched = gaps.plan
+        if watched.points > 0 or gaps.next_due(lead.state.first_seen, lead.newest_activity(watched.key, from_ms), from_ms) < until_ms:
+            return True
+    return False
 
 
 def _fire(program: Program, plan: Plan, index: int, lead: Lead, track: Track, due: int) -> list[Output]:
