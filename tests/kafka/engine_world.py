@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any
 from uuid import uuid4
 
-from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType
 
 from mqlstream.engine.interfaces import Headers, Record
@@ -24,6 +24,7 @@ from tests.engine.counting import Counting, expected
 ROOT = Path(__file__).parents[2]
 POSITION = b"\x00position/"
 PATIENCE_S = 120.0
+_NO_LEADER = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
 
 
 @dataclass(slots=True)
@@ -45,6 +46,18 @@ def until(condition: Callable[[], Any], what: str) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"still waiting for {what}"
         time.sleep(0.1)
+
+
+def end_of(consumer: Consumer, place: TopicPartition) -> int:
+    """The end offset of a partition, whose leader a young broker may still be looking for."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return int(consumer.get_watermark_offsets(place, timeout=30)[1])
+        except KafkaException as error:
+            if error.args[0].code() not in _NO_LEADER or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
 
 
 class World:
@@ -103,7 +116,7 @@ class World:
         """The end offset of each partition."""
         consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": "none"})
         try:
-            return [consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=30)[1] for number in range(count)]
+            return [end_of(consumer, TopicPartition(topic, number)) for number in range(count)]
         finally:
             consumer.close()
 

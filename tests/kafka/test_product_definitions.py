@@ -25,6 +25,7 @@ from mqlstream.core.event import KINDS, Event
 from mqlstream.handoff.contract import BECAME_MQL
 from tests.kafka import traffic
 from tests.kafka.audit import check_against_story, check_ingest, program_of, story_of, until_reviewed, written
+from tests.kafka.engine_world import end_of
 from tests.kafka.installation import DEFINITIONS, PARTITIONS, Installation, Worker, eventually
 from tests.kafka.traffic import DAY_MS
 
@@ -157,7 +158,7 @@ def prepared(installation: Installation) -> Iterator[Callable[[], bool]]:
     """Tells whether lead-events has got a preparation since."""
     consumer = Consumer({"bootstrap.servers": installation.bootstrap, "group.id": "none", "isolation.level": "read_committed"})
     topic = installation.topics.lead_events
-    ends = [consumer.get_watermark_offsets(TopicPartition(topic, partition))[1] for partition in range(PARTITIONS)]
+    ends = [end_of(consumer, TopicPartition(topic, partition)) for partition in range(PARTITIONS)]
     consumer.assign([TopicPartition(topic, partition, end) for partition, end in enumerate(ends)])
 
     def look() -> bool:
